@@ -1,0 +1,60 @@
+# Every target makes the environment when it is missing: `make demo` is all a fresh clone needs.
+# PYTHON picks the interpreter that the environment is made with (3.11, 3.12 or 3.13).
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= ../shared/data/online_retail/by-day
+export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.PHONY: help install demo online-retail dev test lint format bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(READY)  ## the environment, from the hash-locked requirements
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found on PATH. Install one, or call make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/platform-assets setup
+	@touch $(READY)
+
+demo: $(READY)  ## sample data, backfill, summary: the first useful day
+	$(BIN)/platform-assets demo
+
+online-retail: $(READY)  ## a real retailer's year; DATA=folder of daily files
+	$(BIN)/python -m examples.online_retail --data "$(DATA)"
+
+dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
+	$(BIN)/platform-assets dev
+
+test: $(READY)  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)  ## ruff, formatting, strict types, one-way arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy platform_assets examples bench
+	$(BIN)/lint-imports
+
+format: $(READY)  ## apply formatting and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure speed and memory side by side; writes bench/RESULTS.md
+	$(BIN)/python -m bench
+
+lock:  ## resolve requirements.lock anew (needs uv on PATH)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
+		--no-header --extra dev --quiet pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and everything generated
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find data -mindepth 1 ! -name .gitkeep -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
