@@ -1,0 +1,168 @@
+r"""Text to typed value, in SQL: exactly, or NULL; never rounded, never guessed.
+
+Belongs here: the grammar of each type. Does not belong here: what a NULL means (`rules.py`).
+
+Every cast has two halves, for speed. The `probe` is the engine's own TRY_CAST: fast, but it
+accepts too much (`1.5` as the integer 2, `1_0` as 10, `2024/1/2` as a date) and for timestamps
+ignores the offset. The `value` takes the probe where a cheap test proves that it is exact (a
+value that prints as the very text that it came from), and otherwise asks the grammar, as an
+anchored regular expression. In a query the probe is a column of an inner subquery, so that it
+is computed once.
+
+Grammar, with ASCII whitespace tolerated around everything but text:
+
+* int: `[+-]digits`, then optionally `.` and zeros (`17850.0` is what pandas writes), in BIGINT.
+* Decimal(p,s): `[+-]digits[.digits]` or `.digits`; beyond s only zeros; at most p digits.
+* float: decimal or exponent notation, finite.
+* bool: true t 1 yes y, false f 0 no n, in any case.
+* date: `YYYY-MM-DD`, years 0001 to 9999. datetime: the same, then optionally `T` or a space and
+  `HH:MM[:SS[.ffffff]]`, then optionally `Z` or `±HH[:MM]`, which is converted to UTC.
+* date and datetime with a `format`: see `formats.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from platform_assets.contracts import formats
+from platform_assets.contracts.types import ColumnType
+from platform_assets.sql import quote_literal
+
+_SPACE = r"[\t-\r ]*"
+_TRIM = "E' \\t\\n\\x0B\\x0C\\r'"
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+_OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The two halves of a cast of one text expression."""
+
+    probe: str
+    value: Callable[[str], str]
+    """From an expression for the probe's result to the expression for the typed value."""
+
+    @property
+    def sql(self) -> str:
+        """The whole cast as one expression."""
+        return self.value(f"({self.probe})")
+
+
+def _matches(text: str, grammar: str) -> str:
+    return f"regexp_full_match({text}, {quote_literal(_SPACE + '(?:' + grammar + ')' + _SPACE)})"
+
+
+def _trimmed(text: str) -> str:
+    return f"trim({text}, {_TRIM})"
+
+
+def _number(text: str, sql_type: str, grammar: str) -> Cast:
+    return Cast(
+        f"TRY_CAST({text} AS {sql_type})",
+        lambda probe: (
+            f"CASE WHEN CAST({probe} AS VARCHAR) = {text} THEN {probe}"
+            f" WHEN {probe} IS NULL THEN NULL"
+            f" WHEN {_matches(text, grammar)} THEN {probe} END"
+        ),
+    )
+
+
+def _int(text: str) -> Cast:
+    return _number(text, "BIGINT", r"[+-]?[0-9]+(?:\.0*)?")
+
+
+def _decimal(text: str, precision: int, scale: int) -> Cast:
+    fraction = rf"[0-9]{{1,{scale}}}0*" if scale else "0+"
+    grammar = rf"[+-]?(?:[0-9]+\.?|[0-9]*\.{fraction})"
+    return _number(text, f"DECIMAL({precision},{scale})", grammar)
+
+
+def _float(text: str) -> Cast:
+    # What TRY_CAST accepts beyond the grammar are the infinities, NaN and `1_0`.
+    return Cast(
+        f"TRY_CAST({text} AS DOUBLE)",
+        lambda probe: f"CASE WHEN isfinite({probe}) AND NOT contains({text}, '_') THEN {probe} END",
+    )
+
+
+def _bool(text: str) -> Cast:
+    return Cast(
+        f"TRY_CAST({text} AS BOOLEAN)",
+        lambda probe: (
+            f"CASE WHEN {probe} IS NOT NULL THEN {probe}"
+            f" WHEN {text} IS NOT NULL THEN TRY_CAST({_trimmed(text)} AS BOOLEAN) END"
+        ),
+    )
+
+
+def _date(text: str) -> Cast:
+    first = "DATE '0001-01-01'"
+    return Cast(
+        f"TRY_CAST({text} AS DATE)",
+        lambda probe: (
+            f"CASE WHEN strlen({text}) = 10 AND CAST({probe} AS VARCHAR) = {text} THEN {probe}"
+            f" WHEN {_matches(text, _DAY)} AND TRY_CAST({_trimmed(text)} AS DATE) >= {first}"
+            f" THEN TRY_CAST({_trimmed(text)} AS DATE) END"
+        ),
+    )
+
+
+def _datetime(text: str) -> Cast:
+    naive = f"{_DAY}(?:[T ]{_CLOCK})?"
+    first, last = "TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
+    clean = _trimmed(text)
+    whole = f"(strlen({text}) = 19 OR (strlen({text}) = 20 AND ends_with({text}, 'Z')))"
+    trimmed = f"TRY_CAST({clean} AS TIMESTAMP)"
+    # The engine drops the offset when it casts to TIMESTAMP, so it is subtracted here. `Z` has
+    # none, and no interval is read from it.
+    local = f"TRY_CAST(regexp_extract({clean}, '^.{{11}}[0-9:.]*') AS TIMESTAMP)"
+    offset = f"regexp_extract({clean}, '[+-][0-9:]{{2,5}}$')"
+    hours = f"CASE WHEN strlen({offset}) = 3 THEN ':00' ELSE '' END"
+    interval = f"TRY_CAST(ltrim({offset}, '+') || {hours} AS INTERVAL)"
+    utc = f"({local} - coalesce({interval}, INTERVAL 0 SECOND))"
+    return Cast(
+        f"TRY_CAST({text} AS TIMESTAMP)",
+        lambda probe: (
+            f"CASE WHEN CAST({probe} AS VARCHAR) = {text} AND strlen({text}) = 19 THEN {probe}"
+            f" WHEN {whole} AND CAST({probe} AS VARCHAR) = replace({text}[:19], 'T', ' ')"
+            f" THEN {probe}"
+            f" WHEN {_matches(text, naive)} AND {trimmed} >= {first} THEN {trimmed}"
+            f" WHEN {_matches(text, f'{_DAY}[T ]{_CLOCK}(?:Z|{_OFFSET})')}"
+            f" AND {utc} BETWEEN {first} AND {last} THEN {utc} END"
+        ),
+    )
+
+
+def _formatted(text: str, sql_type: str, format: str) -> Cast:
+    return Cast(
+        f"TRY_STRPTIME({_trimmed(text)}, {quote_literal(format)})",
+        lambda probe: (
+            f"CASE WHEN {_matches(text, formats.grammar(format))}"
+            f" AND {probe} >= TIMESTAMP '0001-01-01 00:00:00' THEN CAST({probe} AS {sql_type}) END"
+        ),
+    )
+
+
+def cast(text: str, type_: ColumnType, format: str | None = None) -> Cast:
+    """Build the cast of a text expression to a column's type.
+
+    Args:
+        text: SQL expression of type VARCHAR, cheap to repeat: a column reference.
+        type_: The type wanted.
+        format: strptime format of a date or datetime, already examined.
+
+    Returns:
+        The cast; its value is NULL where the text is NULL or not of the grammar.
+    """
+    if format is not None:
+        return _formatted(text, type_.sql, format)
+    if type_.python is Decimal:
+        return _decimal(text, type_.precision, type_.scale)
+    if type_.python is str:
+        return Cast(text, lambda probe: probe)
+    simple = {int: _int, float: _float, bool: _bool, date: _date, datetime: _datetime}
+    return simple[type_.python](text)
