@@ -1,0 +1,1 @@
+"""How rows come in: one module per kind of source, behind one protocol (``base``)."""
