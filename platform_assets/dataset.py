@@ -1,0 +1,79 @@
+"""What a dataset is: the one declaration from which tables, assets and checks follow.
+
+Belongs here: the declaring type. Does not belong here: any particular dataset (``datasets/``), or
+anything that is done with one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from platform_assets.contracts import CompiledContract, Contract, compile_contract
+from platform_assets.errors import ContractError
+from platform_assets.partitions import Partitions, Unpartitioned
+from platform_assets.sources.base import Source
+
+DEFAULT_MAX_BAD_SHARE = 0.10
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: where it comes from, what a good row looks like, how it is cut.
+
+    Attributes:
+        name: Lower-case name; tables and assets are called after it.
+        contract: The only description of the columns.
+        source: Where rows come from.
+        partitions: How it is cut.
+        max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
+        description: One sentence for the UI.
+        owners: Who answers for it: ``team:finance`` or an e-mail address.
+        tags: Labels for the UI.
+
+    Raises:
+        ContractError: The declaration contradicts itself, or the contract does not compile.
+    """
+
+    name: str
+    contract: type[Contract]
+    source: Source
+    partitions: Partitions = field(default_factory=Unpartitioned)
+    max_bad_share: float = DEFAULT_MAX_BAD_SHARE
+    description: str = ""
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that cannot work, where it is written."""
+        if not _NAME.fullmatch(self.name):
+            raise ContractError(
+                "A dataset's name cannot be a table's name",
+                where=f"dataset {self.name!r}",
+                expected="lower-case letters, digits and underscores, a letter first",
+                found=repr(self.name),
+                fix="rename the dataset",
+            )
+        if not 0 <= self.max_bad_share <= 1:
+            raise ContractError(
+                "The share of bad rows that stops a partition is not a share",
+                where=f"dataset {self.name}, max_bad_share",
+                expected="a number from 0 to 1",
+                found=str(self.max_bad_share),
+                fix="ten per cent is 0.10",
+            )
+        object.__setattr__(self, "owners", tuple(self.owners))
+        _ = self.compiled
+
+    @property
+    def compiled(self) -> CompiledContract:
+        """The contract as SQL."""
+        return compile_contract(self.contract, self.name)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the datasets that this one's columns refer to, each once."""
+        targets = [c.references[0] for c in self.compiled.columns if c.references]
+        return tuple(dict.fromkeys(targets))

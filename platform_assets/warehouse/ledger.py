@@ -1,0 +1,172 @@
+"""The ledger: one row per asset, partition and attempt, committed with what it tells of.
+
+Belongs here: writing ledger rows and asking what they say. Does not belong here: deciding what to
+do about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pyarrow as pa
+
+from platform_assets.sql import literal_list, quote_literal
+from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.tables import LEDGER
+
+
+class Status(StrEnum):
+    """What became of a partition in one attempt."""
+
+    PUBLISHED = "published"
+    """Its rows were audited and replaced what was there."""
+    UNCHANGED = "unchanged"
+    """Its input and contract are those of the last publish: nothing was done."""
+    FAILED = "failed"
+    """It was stopped; what was published before is still there."""
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One attempt at one partition of one asset.
+
+    Attributes:
+        asset: The asset's key, such as ``cleaned/orders``.
+        partition: The partition's key.
+        run_id: The run that made the attempt.
+        status: What became of it.
+        extracted: Rows that came in.
+        cleaned: Rows that were published.
+        quarantined: Rows that broke a blocking rule.
+        deduplicated: Older versions and copies of a key that were left out.
+        bytes: Size of the source.
+        seconds: The partition's share of the batch's time, by rows.
+        code_version: Version of the platform.
+        contract_version: Version of the contract.
+        input_fingerprint: Changes when the input may have changed.
+        broken: Rows by broken rule.
+        stopped_by: The rule or step that stopped it, where it failed.
+        message: The error's text, where it failed; never a row's value.
+        snapshot: The lake's snapshot that it was committed in; known only once read back.
+    """
+
+    asset: str
+    partition: str
+    run_id: str
+    status: Status
+    extracted: int = 0
+    cleaned: int = 0
+    quarantined: int = 0
+    deduplicated: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    code_version: str = ""
+    contract_version: str = ""
+    input_fingerprint: str = ""
+    broken: Mapping[str, int] = field(default_factory=dict)
+    stopped_by: str = ""
+    message: str = ""
+    snapshot: int | None = None
+
+
+_STORED = (
+    "asset", "partition", "run_id", "status", "extracted", "cleaned", "quarantined",
+    "deduplicated", "bytes", "seconds", "code_version", "contract_version",
+    "input_fingerprint", "broken", "stopped_by", "message",
+)  # fmt: skip
+
+
+def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
+    """Append entries, in the caller's transaction.
+
+    Args:
+        connection: An open lake, inside a transaction that also holds the rows told of.
+        entries: What to append.
+    """
+    if not entries:
+        return
+    table = pa.table(
+        {
+            name: [
+                json.dumps(dict(value)) if isinstance(value, Mapping) else value
+                for value in (getattr(entry, name) for entry in entries)
+            ]
+            for name in _STORED
+        }
+    )
+    connection.register("_ledger_rows", table)
+    try:
+        connection.execute(
+            f"INSERT INTO {LEDGER} BY NAME SELECT *, now() AS recorded_at FROM _ledger_rows"
+        )
+    finally:
+        connection.unregister("_ledger_rows")
+
+
+def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> list[LedgerEntry]:
+    columns = ", ".join(_STORED)
+    rows = connection.execute(
+        f"""
+        SELECT {columns}, snapshot_id FROM (
+            SELECT *, snapshot_id, row_number() OVER (
+                PARTITION BY asset, partition ORDER BY snapshot_id DESC, rowid DESC) AS newest
+            FROM {LEDGER}
+            WHERE ({where}) AND status IN {literal_list(statuses)}
+        ) WHERE newest = 1 ORDER BY asset, partition
+        """
+    ).fetchall()
+    entries = []
+    for row in rows:
+        values = dict(zip((*_STORED, "snapshot"), row, strict=True))
+        values["status"] = Status(values["status"])
+        values["broken"] = json.loads(values["broken"])
+        entries.append(LedgerEntry(**values))
+    return entries
+
+
+def latest(
+    connection: Connection,
+    asset: str,
+    partitions: Sequence[str] | None = None,
+    statuses: Sequence[Status] = tuple(Status),
+) -> dict[str, LedgerEntry]:
+    """The newest entry of each partition of an asset.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        partitions: Only these; None: all.
+        statuses: Only entries of these statuses.
+
+    Returns:
+        Entries by partition; a partition without one is absent.
+    """
+    where = f"asset = {quote_literal(asset)}"
+    if partitions is not None:
+        where += f" AND partition IN {literal_list(partitions)}"
+    return {entry.partition: entry for entry in _fetch(connection, where, statuses)}
+
+
+def published(
+    connection: Connection, asset: str, partitions: Sequence[str] | None = None
+) -> dict[str, LedgerEntry]:
+    """The publish that each partition of an asset stands at."""
+    return latest(connection, asset, partitions, (Status.PUBLISHED,))
+
+
+def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:
+    """What a run has left unpublished of an asset, by partition."""
+    where = f"asset = {quote_literal(asset)} AND run_id = {quote_literal(run_id)}"
+    entries = _fetch(connection, where, tuple(Status))
+    return {e.partition: e for e in entries if e.status is Status.FAILED}
+
+
+def last_snapshot(connection: Connection, asset: str) -> int:
+    """The snapshot of an asset's newest publish; -1 where there is none."""
+    row = connection.execute(
+        f"SELECT max(snapshot_id) FROM {LEDGER} WHERE asset = ? AND status = 'published'", [asset]
+    ).fetchone()
+    return -1 if row is None or row[0] is None else int(row[0])

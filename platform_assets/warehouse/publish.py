@@ -1,0 +1,112 @@
+"""Write, audit, publish: partitions of one table replaced in one transaction, or not at all.
+
+Belongs here: the replacement of partitions and its gate. Does not belong here: what rows are good
+(the contract), and what to do about a partition that failed (the pipeline).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from platform_assets.errors import PublishError
+from platform_assets.provenance import PARTITION_COLUMN
+from platform_assets.sql import literal_list, quote_identifier, quote_literal
+from platform_assets.warehouse.lake import Connection, in_transaction
+
+Audit = Callable[[Connection, Mapping[str, int]], None]
+"""Given the staged rows of each partition, raises where one must not be published."""
+
+
+@dataclass(frozen=True)
+class Publish:
+    """What is to replace what.
+
+    Attributes:
+        table: The table, quoted.
+        partitions: The partitions to replace; one without new rows becomes empty.
+        rows: A SELECT of the new rows, with ``_partition``; columns are matched by name.
+        columns: The columns that it yields.
+    """
+
+    table: str
+    partitions: Sequence[str]
+    rows: str
+    columns: Sequence[str]
+
+
+def publish(
+    connection: Connection,
+    staged: Publish,
+    *,
+    audit: Audit,
+    commit_with: Callable[[Connection], None],
+) -> dict[str, int]:
+    """Replace partitions of one table: staged, audited, and committed with its books.
+
+    A reader sees the old rows until the commit and the new ones after it, never a mixture. The
+    whole transaction is run again where another writer came first.
+
+    Args:
+        connection: An open lake.
+        staged: What is to replace what.
+        audit: The gate: called with the staged rows of each partition; raises to stop.
+        commit_with: Writes what must be committed together with the rows: ledger, quarantine,
+            cursor.
+
+    Returns:
+        Rows by partition.
+
+    Raises:
+        PublishError: The staged columns are not the table's.
+    """
+    _same_columns(connection, staged)
+
+    def work(con: Connection) -> dict[str, int]:
+        _remove(con, staged)
+        con.execute(f"INSERT INTO {staged.table} BY NAME {staged.rows}")
+        rows = count_rows(con, staged.table, staged.partitions)
+        audit(con, rows)
+        commit_with(con)
+        return rows
+
+    return in_transaction(connection, work)
+
+
+def count_rows(connection: Connection, table: str, partitions: Sequence[str]) -> dict[str, int]:
+    """Rows of each of these partitions as the table has them now; an empty one counts 0."""
+    counted = connection.execute(
+        f"SELECT {PARTITION_COLUMN}, count(*) FROM {table} "
+        f"WHERE {in_partitions(partitions)} GROUP BY 1"
+    ).fetchall()
+    return dict.fromkeys(partitions, 0) | {str(key): int(rows) for key, rows in counted}
+
+
+def in_partitions(partitions: Sequence[str], column: str = PARTITION_COLUMN) -> str:
+    """A condition that picks partitions, written so that files outside the span are skipped."""
+    if not partitions:
+        return "false"
+    first, last = quote_literal(min(partitions)), quote_literal(max(partitions))
+    return f"({column} BETWEEN {first} AND {last} AND {column} IN {literal_list(partitions)})"
+
+
+def _remove(connection: Connection, staged: Publish) -> None:
+    connection.execute(f"DELETE FROM {staged.table} WHERE {in_partitions(staged.partitions)}")
+
+
+def _same_columns(connection: Connection, staged: Publish) -> None:
+    described = connection.execute(f"SELECT column_name FROM (DESCRIBE {staged.table})").fetchall()
+    table = {str(name) for (name,) in described}
+    given = set(staged.columns)
+    if table != given:
+        raise PublishError(
+            "The rows to publish do not have the table's columns",
+            where=f"table {staged.table}",
+            expected=", ".join(sorted(quote_identifier(name) for name in table)),
+            found="missing "
+            + (", ".join(sorted(table - given)) or "none")
+            + "; unknown "
+            + (", ".join(sorted(given - table)) or "none"),
+            fix="the contract has changed since the table was made: "
+            "platform-assets contracts migrate",
+        )

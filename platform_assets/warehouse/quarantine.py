@@ -1,0 +1,177 @@
+"""The quarantine: rows that broke a blocking rule, kept whole, with what they broke and when.
+
+Belongs here: how rejected rows are kept and how their state moves on when a partition is judged
+again. Does not belong here: judging them (the contract), or showing them (``cli``, ``assets``).
+
+A row's identity is its dataset, its place in the source and its content, so judging an unchanged
+partition again finds the same rows and leaves them, and what is known of them, alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.sql import literal_list, quote_identifier, quote_literal
+from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.publish import in_partitions
+from platform_assets.warehouse.tables import QUARANTINE
+
+
+class RowStatus(StrEnum):
+    """Where a quarantined row stands."""
+
+    OPEN = "open"
+    """Left out of its partition's publish."""
+    BLOCKED = "blocked"
+    """Among the rows that stopped its partition: nothing of that attempt was published."""
+    RELEASED = "released"
+    """Was in quarantine until a later attempt at its partition no longer found it bad."""
+
+
+ACTIVE = (RowStatus.OPEN, RowStatus.BLOCKED)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The rejected rows of some partitions, as tables of the caller's session.
+
+    Attributes:
+        dataset: The dataset.
+        raw_table: The raw table, quoted.
+        raw_columns: The source's own columns in it.
+        verdicts: A temporary table ``(_rowid, _partition, _broken, _rejected)``.
+        key: SQL of the row's key as text over the raw table; NULL where there is none.
+        run_id: The run that judged them.
+        contract_version: The contract that they broke.
+    """
+
+    dataset: str
+    raw_table: str
+    raw_columns: Sequence[str]
+    verdicts: str
+    key: str
+    run_id: str
+    contract_version: str
+
+
+def store(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
+    """Bring the quarantine of some partitions up to date, in the caller's transaction.
+
+    Args:
+        connection: An open lake, inside a transaction.
+        rejected: The rejected rows.
+        statuses: The status that each partition's rows take.
+    """
+    if not statuses:
+        return
+    _stage(connection, rejected, statuses)
+    own = (
+        f"dataset = {quote_literal(rejected.dataset)} "
+        f"AND {in_partitions(list(statuses), 'partition')}"
+    )
+    held = connection.execute(f"SELECT count(*) FROM {QUARANTINE} WHERE {own}").fetchone()
+    if held != (0,):
+        _reconcile(connection, own)
+    connection.execute(f"INSERT INTO {QUARANTINE} BY NAME SELECT * FROM _quarantined")
+    connection.execute("DROP TABLE _quarantined")
+
+
+def _reconcile(connection: Connection, own: str) -> None:
+    """Release what is no longer bad, re-tell what is bad for other reasons, keep the rest.
+
+    A released row that is bad again takes its place again: an identity is there once.
+    """
+    connection.execute(
+        f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} "
+        f"WHERE {own} AND status IN {literal_list(ACTIVE)} "
+        "AND quarantine_id NOT IN (SELECT quarantine_id FROM _quarantined)"
+    )
+    connection.execute(
+        f"""
+        UPDATE {QUARANTINE} SET status = new_status, rules = new_rules, run_id = new_run_id,
+            contract_version = new_contract_version
+        FROM (SELECT quarantine_id AS new_id, status AS new_status, rules AS new_rules,
+                     run_id AS new_run_id, contract_version AS new_contract_version
+              FROM _quarantined)
+        WHERE {own} AND quarantine_id = new_id
+          AND (status <> new_status OR rules IS DISTINCT FROM new_rules
+               OR contract_version <> new_contract_version)
+        """
+    )
+    connection.execute(
+        "DELETE FROM _quarantined WHERE quarantine_id IN "
+        f"(SELECT quarantine_id FROM {QUARANTINE} WHERE {own})"
+    )
+
+
+def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
+    """Lay out the rejected rows in a temporary table, as the quarantine will hold them.
+
+    A row's number in its file follows from the raw table's row ids, which keep each file's order.
+    Where a file's rows stand together, as nearly always, that is a subtraction; only the few
+    files whose rows were written in several pieces are counted through.
+    """
+    picked = in_partitions(list(statuses))
+    original = ", ".join(
+        f"{quote_identifier(name)} := r.{quote_identifier(name)}" for name in rejected.raw_columns
+    )
+    cases = " ".join(
+        f"WHEN {quote_literal(partition)} THEN {quote_literal(status)}"
+        for partition, status in statuses.items()
+        if status is not RowStatus.OPEN
+    )
+    status_sql = f"CASE r.{PARTITION_COLUMN} {cases} ELSE 'open' END" if cases else "'open'"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE _quarantined AS
+        WITH verdicts AS (
+            SELECT * FROM {rejected.verdicts} WHERE _rejected AND {picked}
+        ),
+        files AS (
+            SELECT {FILE_COLUMN}, min(rowid) AS first, max(rowid) - min(rowid) + 1 AS span,
+                   count(*) AS rows
+            FROM {rejected.raw_table} WHERE {picked} GROUP BY 1
+        ),
+        scattered AS (
+            SELECT rowid AS _rowid,
+                   row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) AS number
+            FROM {rejected.raw_table}
+            WHERE {picked}
+              AND {FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM files WHERE span <> rows)
+        ),
+        rows AS (
+            SELECT v._rowid, v._broken, r.{PARTITION_COLUMN} AS partition,
+                   r.{FILE_COLUMN} AS source_file,
+                   to_json(struct_pack({original})) AS original_row,
+                   {rejected.key} AS row_key, {status_sql} AS status
+            FROM {rejected.raw_table} AS r JOIN verdicts AS v ON r.rowid = v._rowid
+            WHERE {in_partitions(list(statuses), "r." + PARTITION_COLUMN)}
+        ),
+        numbered AS (
+            SELECT rows.* EXCLUDE (_rowid, _broken), _broken AS rules,
+                   coalesce(s.number, rows._rowid - f.first + 1) AS row_number
+            FROM rows
+            JOIN files AS f ON f.{FILE_COLUMN} = rows.source_file
+            LEFT JOIN scattered AS s ON s._rowid = rows._rowid
+        )
+        SELECT md5(concat_ws(chr(31), {quote_literal(rejected.dataset)}, partition, source_file,
+                             row_number, original_row)) AS quarantine_id,
+               {quote_literal(rejected.dataset)} AS dataset, *,
+               {quote_literal(rejected.run_id)} AS run_id,
+               {quote_literal(rejected.contract_version)} AS contract_version,
+               now() AS first_seen, 1 AS attempts
+        FROM numbered
+        """
+    )
+
+
+def count_open(connection: Connection, dataset: str, partitions: Sequence[str]) -> dict[str, int]:
+    """Open rows of each of these partitions, counted in the table; one without counts 0."""
+    rows = connection.execute(
+        f"SELECT partition, count(*) FROM {QUARANTINE} WHERE dataset = {quote_literal(dataset)} "
+        f"AND status = '{RowStatus.OPEN}' AND {in_partitions(partitions, 'partition')} GROUP BY 1"
+    ).fetchall()
+    return dict.fromkeys(partitions, 0) | {str(key): int(count) for key, count in rows}

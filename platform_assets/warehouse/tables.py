@@ -1,0 +1,113 @@
+"""The platform's own tables and the names of all others.
+
+Belongs here: where a table is and what columns the platform's own have. Does not belong here: the
+columns of a dataset, which its contract describes.
+"""
+
+from __future__ import annotations
+
+from platform_assets.sql import quote_literal, quote_name
+from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
+
+PLATFORM = "platform"
+LEDGER = quote_name(LAKE, PLATFORM, "ledger")
+QUARANTINE = quote_name(LAKE, PLATFORM, "quarantine")
+SCHEMAS = (PLATFORM, "raw", "cleaned", "quarantine", "aggregated")
+# A ledger row is tiny: kept in the catalog, it costs no Parquet file a commit.
+LEDGER_INLINE_ROWS = 1_000
+
+_LEDGER_COLUMNS = """
+    asset VARCHAR, partition VARCHAR, run_id VARCHAR, status VARCHAR,
+    extracted BIGINT, cleaned BIGINT, quarantined BIGINT, deduplicated BIGINT,
+    bytes BIGINT, seconds DOUBLE,
+    code_version VARCHAR, contract_version VARCHAR, input_fingerprint VARCHAR,
+    broken JSON, stopped_by VARCHAR, message VARCHAR, recorded_at TIMESTAMPTZ
+"""
+_QUARANTINE_COLUMNS = """
+    quarantine_id VARCHAR, dataset VARCHAR, partition VARCHAR, run_id VARCHAR,
+    status VARCHAR, rules VARCHAR[], original_row JSON,
+    source_file VARCHAR, row_number BIGINT, row_key VARCHAR,
+    contract_version VARCHAR, first_seen TIMESTAMPTZ, attempts INTEGER
+"""
+
+
+def raw_table(dataset: str) -> str:
+    """The table of a dataset's rows as they came."""
+    return quote_name(LAKE, "raw", dataset)
+
+
+def cleaned_table(dataset: str) -> str:
+    """The table of a dataset's good rows."""
+    return quote_name(LAKE, "cleaned", dataset)
+
+
+def quarantine_view(dataset: str) -> str:
+    """The view of a dataset's rows in quarantine."""
+    return quote_name(LAKE, "quarantine", dataset)
+
+
+def aggregated_table(name: str) -> str:
+    """The table of an aggregate."""
+    return quote_name(LAKE, "aggregated", name)
+
+
+def ensure_platform_tables(connection: Connection) -> None:
+    """Create the schemas, the ledger and the quarantine where they are missing."""
+    existing = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? "
+        "AND table_name IN ('ledger', 'quarantine')",
+        [LAKE, PLATFORM],
+    ).fetchone()
+    if existing == (2,):
+        return
+
+    def create_ledger(con: Connection) -> None:
+        for schema in SCHEMAS:
+            con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_name(LAKE, schema)}")
+        con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({_LEDGER_COLUMNS})")
+
+    # An option can be set only on a table that is committed. The quarantine is made last, so that
+    # where both tables are, nothing of this was cut short.
+    in_transaction(connection, create_ledger)
+    in_transaction(
+        connection,
+        lambda con: con.execute(
+            f"CALL {LAKE}.set_option('data_inlining_row_limit', {LEDGER_INLINE_ROWS}, "
+            f"schema => {quote_literal(PLATFORM)}, table_name => 'ledger')"
+        ),
+    )
+    in_transaction(
+        connection,
+        lambda con: con.execute(f"CREATE TABLE IF NOT EXISTS {QUARANTINE} ({_QUARANTINE_COLUMNS})"),
+    )
+
+
+def ensure_dataset_tables(connection: Connection, dataset: str, ddl: tuple[str, str]) -> None:
+    """Create a dataset's raw and cleaned tables and its quarantine view where they are missing.
+
+    Args:
+        connection: An open lake.
+        dataset: The dataset's name.
+        ddl: The CREATE TABLE IF NOT EXISTS of the raw and of the cleaned table.
+    """
+    ensure_platform_tables(connection)
+    existing = connection.execute(
+        "SELECT (SELECT count(*) FROM duckdb_tables() WHERE database_name = $1 "
+        "AND table_name = $2 AND schema_name IN ('raw', 'cleaned')) "
+        "+ (SELECT count(*) FROM duckdb_views() WHERE database_name = $1 "
+        "AND view_name = $2 AND schema_name = 'quarantine')",
+        [LAKE, dataset],
+    ).fetchone()
+    if existing == (3,):
+        return
+
+    def create(con: Connection) -> None:
+        for statement in ddl:
+            con.execute(statement)
+        con.execute(
+            f"CREATE VIEW IF NOT EXISTS {quarantine_view(dataset)} AS "
+            f"SELECT * EXCLUDE (dataset) FROM {QUARANTINE} "
+            f"WHERE dataset = {quote_literal(dataset)}"
+        )
+
+    in_transaction(connection, create)
