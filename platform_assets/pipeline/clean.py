@@ -1,0 +1,308 @@
+"""Raw → cleaned and quarantine: rows typed, judged, deduplicated, reconciled, published.
+
+Belongs here: the second step of a row and its gate. Does not belong here: what a rule is
+(``contracts``), or how rows are replaced and kept (``warehouse``).
+
+A batch is judged in one scan that keeps only the verdicts on rows that break something; the good
+rows are then cast again on their way into the table. Both scans of the columnar raw table
+together cost a fraction of laying out all typed rows in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from platform_assets.errors import PartitionError
+from platform_assets.pipeline.judging import Judgement, judge
+from platform_assets.pipeline.steps import (
+    BatchReport,
+    Step,
+    batches,
+    describe,
+    ensure_tables,
+    isolate,
+    record_alone,
+    with_seconds,
+)
+from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.warehouse import ledger, quarantine, tables
+from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.publish import Publish, in_partitions, publish
+from platform_assets.warehouse.quarantine import RowStatus
+
+RECONCILE = "reconcile"
+RAW_MISSING = "raw_missing"
+# Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
+JUDGEMENTS = 5
+
+
+class _UnreconciledError(Exception):
+    """Stops a transaction: rows of these partitions do not add up."""
+
+    def __init__(self, messages: Mapping[str, str]) -> None:
+        super().__init__()
+        self.messages = messages
+
+
+class _MovedError(Exception):
+    """Stops a transaction: what its rows were judged against is no longer what stands."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A partition to be judged: its raw publish and what identifies its input."""
+
+    raw: LedgerEntry
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        return self.raw.partition
+
+
+def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
+    """Judge partitions of a dataset and publish those that pass, with their quarantine.
+
+    A partition is stopped where its share of rejected rows is above the dataset's limit, or where
+    its rows do not add up; it keeps what it had, and its rejected rows are in the quarantine as
+    ``blocked``.
+
+    Args:
+        step: What to work on and with.
+        partitions: The partitions' keys.
+
+    Returns:
+        What became of each partition.
+    """
+    ensure_tables(step)
+    name = step.dataset.name
+    asset = f"cleaned/{name}"
+    entries: dict[str, LedgerEntry] = {}
+    raw = ledger.published(step.lake, f"raw/{name}", partitions)
+    standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
+    moved = _moved_references(step, standing)
+    waiting, idle = [], []
+    for key in partitions:
+        if key not in raw:
+            idle.append(_never_loaded(step, asset, key))
+            continue
+        fingerprint = _fingerprint(step, raw[key])
+        last = standing.get(key)
+        same = (
+            last is not None
+            and last.status is Status.PUBLISHED
+            and last.input_fingerprint == fingerprint
+            and key not in moved
+        )
+        if last is not None and same and not step.force:
+            idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
+        else:
+            waiting.append(_Waiting(raw[key], fingerprint))
+    record_alone(step, idle)
+    entries.update((entry.partition, entry) for entry in idle)
+    for batch in batches(waiting, lambda each: each.raw.bytes, step.batch_bytes):
+        for entry in _clean_batch(step, asset, batch):
+            entries[entry.partition] = entry
+    return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _fingerprint(step: Step, raw: LedgerEntry) -> str:
+    """What the cleaned rows depend on beyond the code."""
+    parts = (
+        raw.input_fingerprint,
+        step.dataset.compiled.version,
+        str(step.dataset.max_bad_share),
+        step.key_version,
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
+    """Partitions with orphans, whose referenced dataset was published anew since."""
+    moved: set[str] = set()
+    for rule in (r for r in step.dataset.compiled.rules if r.references is not None):
+        assert rule.references is not None  # narrowed by the filter above
+        newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
+        moved |= {
+            key
+            for key, entry in standing.items()
+            if entry.broken.get(rule.name) and (entry.snapshot or 0) < newest
+        }
+    return moved
+
+
+def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
+    name = step.dataset.name
+    error = PartitionError(
+        "A partition has no raw rows to clean: it was never loaded",
+        where=f"dataset {name}, partition {key}",
+        expected=f"a publish of raw/{name} for this partition",
+        found="none in the ledger",
+        fix=f"materialize raw/{name} for this partition; if it failed, see why there",
+    )
+    return replace(
+        step.entry(asset, key, Status.FAILED), stopped_by=RAW_MISSING, message=describe(error)
+    )
+
+
+def _clean_batch(step: Step, asset: str, batch: Sequence[_Waiting]) -> Iterator[LedgerEntry]:
+    started = time.perf_counter()
+
+    def failed(each: _Waiting, error: Exception) -> LedgerEntry:
+        entry = replace(
+            step.entry(asset, each.key, Status.FAILED),
+            bytes=each.raw.bytes,
+            stopped_by="engine",
+            message=describe(error),
+        )
+        record_alone(step, [entry])
+        return entry
+
+    yield from isolate(batch, lambda part: _judge_and_publish(step, asset, part, started), failed)
+
+
+def _judge_and_publish(
+    step: Step, asset: str, batch: Sequence[_Waiting], started: float
+) -> list[LedgerEntry]:
+    for _ in range(JUDGEMENTS):
+        standing = _standing(step, [each.key for each in batch])
+        raw = ledger.published(step.lake, f"raw/{step.dataset.name}", [e.key for e in batch])
+        batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key])) for e in batch]
+        try:
+            return _publish_judged(step, asset, batch, standing, started)
+        except _MovedError:
+            continue
+    raise PartitionError(
+        "Other runs kept changing what the rows are judged against",
+        where=f"dataset {step.dataset.name}, partition {batch[0].key}",
+        expected=f"rows that stay for the time of a judgement, within {JUDGEMENTS} attempts",
+        found="a new publish of its raw rows, or of a dataset referred to, during each",
+        fix="run the partition again when the other runs are done",
+    )
+
+
+def _publish_judged(
+    step: Step, asset: str, batch: Sequence[_Waiting], standing: Mapping[str, int], started: float
+) -> list[LedgerEntry]:
+    with judge(step, [each.key for each in batch]) as judgement:
+        entries = {each.key: _entry(step, asset, each, judgement) for each in batch}
+        while True:
+            timed = with_seconds(list(entries.values()), started)
+            try:
+                _publish(step, judgement, timed, standing)
+            except _UnreconciledError as stop:
+                for key, message in stop.messages.items():
+                    entries[key] = replace(
+                        entries[key], status=Status.FAILED, stopped_by=RECONCILE, message=message
+                    )
+            else:
+                return timed
+
+
+def _standing(step: Step, partitions: Sequence[str]) -> dict[str, int]:
+    """The snapshots of everything that the verdicts on these partitions depend on."""
+    name = step.dataset.name
+    raw = ledger.published(step.lake, f"raw/{name}", partitions)
+    referred = {
+        f"cleaned/{other}": ledger.last_snapshot(step.lake, f"cleaned/{other}")
+        for other in step.dataset.references
+    }
+    return {**{f"raw/{name} {k}": e.snapshot or 0 for k, e in raw.items()}, **referred}
+
+
+def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> LedgerEntry:
+    counts = judgement.counts[each.key]
+    entry = replace(
+        step.entry(asset, each.key, Status.PUBLISHED),
+        extracted=counts.extracted,
+        quarantined=counts.rejected,
+        deduplicated=counts.deduplicated,
+        broken=counts.broken,
+        bytes=each.raw.bytes,
+        input_fingerprint=each.fingerprint,
+    )
+    limit = step.dataset.max_bad_share
+    share = counts.rejected / counts.extracted if counts.extracted else 0.0
+    if share <= limit:
+        return entry
+    blocking = {
+        rule.name: counts.broken[rule.name]
+        for rule in step.dataset.compiled.rules
+        if rule.severity == "error" and counts.broken.get(rule.name)
+    }
+    worst = max(blocking, key=lambda name: blocking[name])
+    error = PartitionError(
+        f"Too many rows break a rule: {worst}",
+        where=f"dataset {step.dataset.name}, partition {each.key}",
+        expected=f"at most {limit:.1%} of rows rejected",
+        found=f"{counts.rejected:,} of {counts.extracted:,} rows ({share:.1%}); "
+        + ", ".join(f"{name}: {rows:,}" for name, rows in blocking.items()),
+        fix="see the rows: platform-assets quarantine list --dataset "
+        f"{step.dataset.name} --partition {each.key}; then have them corrected at the source, "
+        "correct the contract, or raise max_bad_share",
+    )
+    return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
+
+
+def _publish(
+    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: Mapping[str, int]
+) -> None:
+    """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
+    name = step.dataset.name
+    good = [entry.partition for entry in entries if entry.status is Status.PUBLISHED]
+    statuses = {
+        entry.partition: RowStatus.OPEN if entry.status is Status.PUBLISHED else RowStatus.BLOCKED
+        for entry in entries
+    }
+    columns = [column for column, _ in step.dataset.compiled.published_columns]
+
+    def audit(connection: Connection, rows: Mapping[str, int]) -> None:
+        if _standing(step, [entry.partition for entry in entries]) != standing:
+            raise _MovedError
+        quarantine.store(connection, judgement.rejected(step), statuses)
+        held = quarantine.count_open(connection, name, good)
+        for number, entry in enumerate(entries):
+            if entry.partition in rows:
+                entries[number] = replace(
+                    entry, cleaned=rows[entry.partition], quarantined=held[entry.partition]
+                )
+        off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
+        messages = {key: message for key, message in off.items() if message}
+        if messages:
+            raise _UnreconciledError(messages)
+
+    publish(
+        step.lake,
+        Publish(
+            tables.cleaned_table(name),
+            good,
+            judgement.good_rows(in_partitions(good)),
+            [*columns, PARTITION_COLUMN, FILE_COLUMN],
+        ),
+        audit=audit,
+        commit_with=lambda connection: ledger.record(connection, entries),
+    )
+
+
+def _unreconciled(dataset: str, entry: LedgerEntry) -> str:
+    """What is wrong where a partition's rows do not add up; empty where they do.
+
+    Each term was counted in its own place: extracted in the raw table, cleaned in the cleaned
+    table, quarantined in the quarantine, deduplicated among the copies that were left out.
+    """
+    total = entry.cleaned + entry.quarantined + entry.deduplicated
+    if total == entry.extracted:
+        return ""
+    return describe(
+        PartitionError(
+            "Rows do not add up",
+            where=f"dataset {dataset}, partition {entry.partition}",
+            expected=f"extracted {entry.extracted:,} = cleaned + quarantined + deduplicated",
+            found=f"{entry.cleaned:,} + {entry.quarantined:,} + {entry.deduplicated:,} = {total:,}",
+            fix="another writer may have changed the raw rows meanwhile: run the partition again",
+        )
+    )

@@ -1,0 +1,252 @@
+"""The judgement of a batch: verdicts on rows that break something, and which copies to leave out.
+
+Belongs here: the session's temporary tables between judging and publishing. Does not belong here:
+the rules' SQL (``contracts``) and the publish itself (``clean``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from platform_assets.pipeline.steps import Step
+from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.sql import quote_identifier, quote_literal
+from platform_assets.warehouse import tables
+from platform_assets.warehouse.publish import count_rows, in_partitions
+from platform_assets.warehouse.quarantine import Rejected
+
+VERDICTS, COPIES = "_verdicts", "_copies"
+# Rows that a custom Python check sees at once: bounds its memory.
+PYTHON_BATCH_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a judgement found in one partition.
+
+    Attributes:
+        extracted: Rows of the raw table.
+        rejected: Rows that break a rule of severity error.
+        deduplicated: Good rows left out because a newer row has their key.
+        broken: Rows by broken rule, warnings included.
+    """
+
+    extracted: int
+    rejected: int = 0
+    deduplicated: int = 0
+    broken: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The judgement of a batch, as long as its temporary tables live.
+
+    Attributes:
+        partitions: The partitions judged.
+        counts: What was found, by partition.
+        select_good: SELECT list of the published columns over ``typed``.
+        typed: A SELECT that casts the raw rows of a condition, with ``_rowid``.
+    """
+
+    partitions: Sequence[str]
+    counts: Mapping[str, Counts]
+    raw_columns: Sequence[str]
+
+    step: Step
+
+    def rejected(self, step: Step) -> Rejected:
+        """The rejected rows, as the quarantine takes them."""
+        compiled = step.dataset.compiled
+        keys = [quote_identifier(compiled.column(name).source) for name in compiled.key]
+        return Rejected(
+            dataset=step.dataset.name,
+            raw_table=tables.raw_table(step.dataset.name),
+            raw_columns=self.raw_columns,
+            verdicts=VERDICTS,
+            key=f"concat_ws(' ', {', '.join('r.' + key for key in keys)})" if keys else "NULL",
+            run_id=step.run_id,
+            contract_version=compiled.version,
+        )
+
+    def good_rows(self, condition: str) -> str:
+        """A SELECT of the rows to publish, where a condition on the partition holds."""
+        compiled = self.step.dataset.compiled
+        typed = _typed(self.step, condition)
+        return compiled.publish_select(
+            f"({typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected) "
+            f"AND rowid NOT IN (SELECT _rowid FROM {COPIES}))",
+            passthrough=(PARTITION_COLUMN, FILE_COLUMN),
+        )
+
+
+@contextmanager
+def judge(step: Step, partitions: Sequence[str]) -> Iterator[Judgement]:
+    """Judge the raw rows of partitions.
+
+    Args:
+        step: What to work on and with.
+        partitions: Keys of partitions that have been loaded.
+
+    Yields:
+        The judgement; its temporary tables are dropped when the block ends.
+    """
+    lake = step.lake
+    table = tables.raw_table(step.dataset.name)
+    try:
+        _judge_rules(step, partitions)
+        _judge_python(step, partitions)
+        _find_copies(step, partitions)
+        extracted = count_rows(lake, table, partitions)
+        rejected = _by_partition(
+            step, f"SELECT _partition, count(*) FROM {VERDICTS} WHERE _rejected GROUP BY 1"
+        )
+        copies = _by_partition(step, f"SELECT _partition, count(*) FROM {COPIES} GROUP BY 1")
+        broken: dict[str, dict[str, int]] = {}
+        for key, rule, rows in lake.execute(
+            f"SELECT _partition, rule, count(*) FROM (SELECT _partition, unnest(_broken) AS rule "
+            f"FROM {VERDICTS}) GROUP BY ALL ORDER BY ALL"
+        ).fetchall():
+            broken.setdefault(str(key), {})[str(rule)] = int(rows)
+        described = lake.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()
+        yield Judgement(
+            partitions=partitions,
+            counts={
+                key: Counts(
+                    extracted[key], rejected.get(key, 0), copies.get(key, 0), broken.get(key, {})
+                )
+                for key in partitions
+            },
+            raw_columns=[n for (n,) in described if n not in (PARTITION_COLUMN, FILE_COLUMN)],
+            step=step,
+        )
+    finally:
+        for name in (VERDICTS, COPIES):
+            lake.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _by_partition(step: Step, query: str) -> dict[str, int]:
+    return {str(key): int(rows) for key, rows in step.lake.execute(query).fetchall()}
+
+
+def _judged(step: Step, partitions: Sequence[str]) -> str:
+    table = tables.raw_table(step.dataset.name)
+    return step.dataset.compiled.judge_sql(
+        f"(SELECT *, rowid AS row_id FROM {table} WHERE {in_partitions(partitions)})",
+        passthrough=("row_id", PARTITION_COLUMN),
+        partition_column=PARTITION_COLUMN,
+        reference_relation=tables.cleaned_table,
+    )
+
+
+def _judge_rules(step: Step, partitions: Sequence[str]) -> None:
+    """Keep the verdicts on rows that break something.
+
+    ``unnest`` of nothing is no row: a WHERE would be pushed below the query by the optimizer, and
+    every rule evaluated twice.
+    """
+    step.lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS "
+        f"SELECT row_id AS _rowid, {PARTITION_COLUMN}, _rejected, "
+        "unnest(CASE WHEN _broken IS NOT NULL THEN [_broken] END) AS _broken "
+        f"FROM ({_judged(step, partitions)})"
+    )
+
+
+def _judge_python(step: Step, partitions: Sequence[str]) -> None:
+    """Add the verdicts of checks written in Python, run by pandera over bounded batches."""
+    compiled = step.dataset.compiled
+    if not compiled.python_rules:
+        return
+    found: list[pa.Table] = []
+    reader = step.lake.execute(_judged(step, partitions)).to_arrow_reader(PYTHON_BATCH_ROWS)
+    for batch in reader:
+        verdicts = compiled.judge_batch(batch)
+        rows = pa.table({name: batch.column(name) for name in ("row_id", PARTITION_COLUMN)})
+        found.append(
+            rows.take(verdicts.column("_position")).append_column("rule", verdicts.column("rule"))
+        )
+    if not any(part.num_rows for part in found):
+        return
+    warnings = [rule.name for rule in compiled.python_rules if rule.severity == "warn"]
+    blocking = " OR ".join(
+        f"rule = {quote_literal(n.name)}" for n in compiled.python_rules if n.name not in warnings
+    )
+    step.lake.register("_python_verdicts", pa.concat_tables(found))
+    try:
+        step.lake.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE {VERDICTS} AS
+            SELECT _rowid, any_value({PARTITION_COLUMN}) AS {PARTITION_COLUMN},
+                   flatten(list(_broken ORDER BY source)) AS _broken,
+                   bool_or(_rejected) AS _rejected
+            FROM (
+                SELECT *, 0 AS source FROM {VERDICTS}
+                UNION ALL BY NAME
+                SELECT row_id AS _rowid, {PARTITION_COLUMN}, [rule] AS _broken,
+                       {blocking or "false"} AS _rejected, 1 AS source
+                FROM _python_verdicts
+            ) GROUP BY _rowid
+            """
+        )
+    finally:
+        step.lake.unregister("_python_verdicts")
+
+
+def _typed(step: Step, condition: str) -> str:
+    """A SELECT of typed raw rows under the contract's names; a WHERE can be carried on."""
+    compiled = step.dataset.compiled
+    casts = ", ".join(
+        f"{compiled.cast_sql(column)} AS {quote_identifier(column.name)}"
+        for column in compiled.columns
+    )
+    return (
+        f"SELECT {casts}, {PARTITION_COLUMN}, {FILE_COLUMN}, rowid AS _rowid "
+        f"FROM {tables.raw_table(step.dataset.name)} WHERE {condition}"
+    )
+
+
+def _find_copies(step: Step, partitions: Sequence[str]) -> None:
+    """Note the good rows whose key a newer good row of the partition has.
+
+    First the keys that repeat at all are found, which is cheap; only their rows are ranked.
+    """
+    compiled = step.dataset.compiled
+    if not compiled.key:
+        step.lake.execute(
+            f"CREATE OR REPLACE TEMP TABLE {COPIES} (_rowid BIGINT, {PARTITION_COLUMN} VARCHAR)"
+        )
+        return
+    table = tables.raw_table(step.dataset.name)
+    where = in_partitions(partitions)
+    keys = ", ".join(
+        f"{compiled.cast_sql(name)} AS key_{number}" for number, name in enumerate(compiled.key)
+    )
+    names = ", ".join(f"key_{number}" for number in range(len(compiled.key)))
+    cursor = compiled.cast_sql(compiled.cursor) if compiled.cursor else "NULL"
+    step.lake.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE {COPIES} AS
+        WITH repeated AS (
+            SELECT {PARTITION_COLUMN}, {names}
+            FROM (SELECT {PARTITION_COLUMN}, {keys} FROM {table} WHERE {where})
+            GROUP BY ALL HAVING count(*) > 1
+        ),
+        candidates AS (
+            SELECT row_id, {PARTITION_COLUMN}, {names}, newest_by
+            FROM (SELECT rowid AS row_id, {PARTITION_COLUMN}, {keys}, {cursor} AS newest_by
+                  FROM {table} WHERE {where})
+            SEMI JOIN repeated USING ({PARTITION_COLUMN}, {names})
+            WHERE row_id NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected)
+        )
+        SELECT row_id AS _rowid, {PARTITION_COLUMN} FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY {PARTITION_COLUMN}, {names}
+                ORDER BY newest_by DESC NULLS LAST, row_id DESC) AS rank
+            FROM candidates
+        ) WHERE rank > 1
+        """
+    )

@@ -1,0 +1,203 @@
+"""Source → raw: rows as they came, all text, with where they came from.
+
+Belongs here: the first step of a row. Does not belong here: any judgement of a row (``clean``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from platform_assets.errors import SourceError
+from platform_assets.pipeline.steps import (
+    BatchReport,
+    Step,
+    batches,
+    describe,
+    ensure_tables,
+    isolate,
+    record_alone,
+    tells,
+    with_seconds,
+)
+from platform_assets.provenance import FILE_COLUMN, PROVENANCE_COLUMNS
+from platform_assets.sources.base import Extract, SourceInput
+from platform_assets.sql import quote_identifier
+from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.publish import Publish, in_partitions, publish
+
+
+class _UnreadableError(Exception):
+    """Stops a transaction: partitions of it turned out not to have been read right."""
+
+    def __init__(self, errors: Mapping[str, SourceError]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
+    """Load partitions of a dataset from its source into its raw table.
+
+    A partition whose input is that of its last publish is left alone; one for which nothing came
+    becomes empty; one that cannot be read keeps what it had.
+
+    Args:
+        step: What to work on and with.
+        partitions: The partitions' keys.
+
+    Returns:
+        What became of each partition.
+
+    Raises:
+        SourceError: The source itself is not there.
+    """
+    ensure_tables(step)
+    asset = f"raw/{step.dataset.name}"
+    inputs = step.dataset.source.inputs(step.connections, partitions)
+    standing = ledger.published(step.lake, asset, partitions)
+    columns = _source_columns(step)
+    unchanged, waiting = [], []
+    for each in inputs:
+        last = standing.get(each.partition)
+        if last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
+            unchanged.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
+        else:
+            waiting.append(each)
+    entries = {entry.partition: entry for entry in unchanged}
+    record_alone(step, unchanged)
+    for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
+        for entry in _load_batch(step, asset, batch, columns):
+            entries[entry.partition] = entry
+    return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _source_columns(step: Step) -> list[str]:
+    return [column.source for column in step.dataset.compiled.columns]
+
+
+def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
+    """What the raw rows depend on: the input, and which columns are asked of it."""
+    names = hashlib.sha256("\x1f".join(columns).encode()).hexdigest()[:8]
+    return f"{each.fingerprint}-{names}"
+
+
+def _load_batch(
+    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str]
+) -> Iterator[LedgerEntry]:
+    started = time.perf_counter()
+
+    def failed(each: SourceInput, error: Exception) -> LedgerEntry:
+        if not tells(error):
+            error = step.dataset.source.explain(step.dataset.name, each, error)
+        entry = replace(
+            step.entry(asset, each.partition, Status.FAILED),
+            bytes=each.bytes,
+            stopped_by="source",
+            message=describe(error),
+        )
+        record_alone(step, [entry])
+        return entry
+
+    def work(part: Sequence[SourceInput]) -> list[LedgerEntry]:
+        """Publish a part without those of it that turn out unreadable while they are read."""
+        refused: list[LedgerEntry] = []
+        while part:
+            try:
+                return refused + _publish_batch(step, asset, part, columns, started)
+            except _UnreadableError as stop:
+                errors = stop.errors
+            refused += [failed(e, errors[e.partition]) for e in part if e.partition in errors]
+            part = [e for e in part if e.partition not in errors]
+        return refused
+
+    faults = step.dataset.source.inspect(step.dataset.name, batch, columns)
+    for each in batch:
+        if each.partition in faults:
+            yield failed(each, faults[each.partition])
+    readable = [each for each in batch if each.partition not in faults]
+    if readable:
+        yield from isolate(readable, work, failed)
+
+
+def _publish_batch(
+    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str], started: float
+) -> list[LedgerEntry]:
+    table = tables.raw_table(step.dataset.name)
+    by_key = {each.partition: each for each in batch}
+    extract = (
+        step.dataset.source.extract(step.dataset.name, batch, columns)
+        if any(each.items for each in batch)
+        else None
+    )
+    held = _align(step, table, extract)
+    entries: list[LedgerEntry] = []
+
+    def audit(connection: Connection, rows: Mapping[str, int]) -> None:
+        if extract is not None:
+            by_file = connection.execute(
+                f"SELECT {FILE_COLUMN}, count(*) FROM {table} "
+                f"WHERE {in_partitions(list(by_key))} GROUP BY 1"
+            ).fetchall()
+            errors = extract.verify(connection, {str(k): int(v) for k, v in by_file})
+            if errors:
+                raise _UnreadableError(errors)
+        entries[:] = with_seconds(
+            [
+                replace(
+                    step.entry(asset, key, Status.PUBLISHED),
+                    extracted=count,
+                    bytes=by_key[key].bytes,
+                    input_fingerprint=_fingerprint(by_key[key], columns),
+                )
+                for key, count in rows.items()
+            ],
+            started,
+        )
+
+    publish(
+        step.lake,
+        Publish(table, list(by_key), _rows(extract, held), held),
+        audit=audit,
+        commit_with=lambda connection: ledger.record(connection, entries),
+    )
+    return entries
+
+
+def _align(step: Step, table: str, extract: Extract | None) -> list[str]:
+    """Give the raw table the columns that the source has beyond it; its columns afterwards."""
+    described = step.lake.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()
+    held = [str(name) for (name,) in described]
+    wanted = extract.columns if extract else tuple(_source_columns(step))
+    # To the engine, names that differ by case are one.
+    there = {name.lower() for name in held}
+    added = [name for name in wanted if name.lower() not in there]
+    if added:
+
+        def widen(connection: Connection) -> None:
+            for name in added:
+                connection.execute(
+                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quote_identifier(name)} VARCHAR"
+                )
+
+        in_transaction(step.lake, widen)
+    return held + added
+
+
+def _rows(extract: Extract | None, held: Sequence[str]) -> str:
+    """The SELECT of new rows with exactly the table's columns."""
+    if extract is None:
+        return (
+            "SELECT "
+            + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
+            + " WHERE false"
+        )
+    given = {name.lower() for name in (*extract.columns, *PROVENANCE_COLUMNS)}
+    selected = ", ".join(
+        quote_identifier(name) if name.lower() in given else f"NULL AS {quote_identifier(name)}"
+        for name in held
+    )
+    return f"SELECT {selected} FROM ({extract.relation})"

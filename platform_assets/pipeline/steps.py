@@ -1,0 +1,193 @@
+"""What the steps share: their inputs, how a range is cut into batches, how one bad is singled out.
+
+Belongs here: batching, isolation and the report. Does not belong here: what a step does with rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import duckdb
+
+from platform_assets import __version__
+from platform_assets.dataset import Dataset
+from platform_assets.errors import PlatformError
+from platform_assets.provenance import PROVENANCE
+from platform_assets.sources.base import Connections
+from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.ledger import LedgerEntry, Status
+
+T = TypeVar("T")
+
+# Errors that tell of names, files and transactions; all others may quote a value.
+_TELLING = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    OSError,
+)
+
+DEFAULT_BATCH_BYTES = 256_000_000
+# One statement lists its partitions by name; beyond this the list costs more than a commit.
+MAX_BATCH_PARTITIONS = 500
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step works on and with.
+
+    Attributes:
+        dataset: The dataset.
+        lake: An open lake.
+        connections: What each named connection of the sources leads to.
+        run_id: The run, as the ledger names it.
+        force: Whether to do again what is unchanged.
+        batch_bytes: Bytes of source per transaction.
+        key_version: Changes with the key of the keyed hash, whose values it makes other ones.
+    """
+
+    dataset: Dataset
+    lake: Connection
+    run_id: str
+    connections: Connections = field(default_factory=dict)
+    force: bool = False
+    batch_bytes: int = DEFAULT_BATCH_BYTES
+    key_version: str = ""
+
+    def entry(self, asset: str, partition: str, status: Status) -> LedgerEntry:
+        """A ledger entry with what is the same for the whole step."""
+        return LedgerEntry(
+            asset=asset,
+            partition=partition,
+            run_id=self.run_id,
+            status=status,
+            code_version=__version__,
+            contract_version=self.dataset.compiled.version,
+        )
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of each partition, in the order of the request.
+
+    Attributes:
+        asset: The asset's key.
+        entries: The ledger's entries of this attempt, by partition. For an unchanged partition
+            the counts are those of the publish that it stands at.
+    """
+
+    asset: str
+    entries: Mapping[str, LedgerEntry]
+
+    @property
+    def failed(self) -> dict[str, LedgerEntry]:
+        """Partitions that were stopped."""
+        return {k: e for k, e in self.entries.items() if e.status is Status.FAILED}
+
+    @property
+    def good(self) -> dict[str, LedgerEntry]:
+        """Partitions that are published, now or already before."""
+        return {k: e for k, e in self.entries.items() if e.status is not Status.FAILED}
+
+
+def ensure_tables(step: Step) -> None:
+    """Create a dataset's tables, and those that it refers to, where they are missing."""
+    dataset = step.dataset
+    tables.ensure_dataset_tables(
+        step.lake,
+        dataset.name,
+        (
+            dataset.compiled.ddl(tables.raw_table(dataset.name), "raw", PROVENANCE),
+            dataset.compiled.ddl(tables.cleaned_table(dataset.name), "cleaned", PROVENANCE),
+        ),
+    )
+    migrate.align(
+        step.lake,
+        dataset.name,
+        tables.cleaned_table(dataset.name),
+        [*dataset.compiled.published_columns, *PROVENANCE],
+    )
+
+
+def batches(partitions: Sequence[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
+    """Cut a sequence into runs of neighbours that are together no larger than a limit.
+
+    Args:
+        partitions: What to cut, in order.
+        size: Bytes of one.
+        limit: Bytes of a batch; one that is larger alone makes a batch of its own.
+    """
+    batch: list[T] = []
+    total = 0
+    for each in partitions:
+        if batch and (total + size(each) > limit or len(batch) >= MAX_BATCH_PARTITIONS):
+            yield batch
+            batch, total = [], 0
+        batch.append(each)
+        total += size(each)
+    if batch:
+        yield batch
+
+
+def isolate(
+    batch: Sequence[T],
+    work: Callable[[Sequence[T]], Iterable[LedgerEntry]],
+    failed: Callable[[T, Exception], LedgerEntry],
+) -> Iterator[LedgerEntry]:
+    """Run a batch; where it breaks, run its halves, until the one that breaks it stands alone.
+
+    What a batch's healthy partitions cost then is a logarithm of its size, and only then.
+
+    Args:
+        batch: The partitions.
+        work: Does a whole batch or, by raising, nothing of it.
+        failed: Makes the entry of a single partition that broke.
+    """
+    try:
+        yield from list(work(batch))
+    except (PlatformError, duckdb.Error, OSError) as error:
+        if len(batch) == 1:
+            yield failed(batch[0], error)
+            return
+        middle = len(batch) // 2
+        yield from isolate(batch[:middle], work, failed)
+        yield from isolate(batch[middle:], work, failed)
+
+
+def with_seconds(entries: Sequence[LedgerEntry], started: float) -> list[LedgerEntry]:
+    """Share a batch's time among its partitions, by rows."""
+    seconds = time.perf_counter() - started
+    rows = sum(entry.extracted for entry in entries)
+    return [
+        replace(
+            entry,
+            seconds=round(seconds * (entry.extracted / rows if rows else 1 / len(entries)), 6),
+        )
+        for entry in entries
+    ]
+
+
+def record_alone(step: Step, entries: Sequence[LedgerEntry]) -> None:
+    """Commit ledger entries that tell of no rows: the unchanged and the failed."""
+    if entries:
+        in_transaction(step.lake, lambda con: ledger.record(con, entries))
+
+
+def tells(error: Exception) -> bool:
+    """Whether an error's own text may be shown: it holds no row's value."""
+    return isinstance(error, (PlatformError, *_TELLING))
+
+
+def describe(error: Exception) -> str:
+    """An error as the ledger and the UI may show it: never with a row's value."""
+    if isinstance(error, PlatformError):
+        return str(error)
+    if tells(error):
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return f"{type(error).__name__} (its text is withheld: it may hold a row's value)"
