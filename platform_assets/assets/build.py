@@ -1,0 +1,48 @@
+"""From datasets to ``Definitions``: the test seam and what an example project calls.
+
+Belongs here: assembling. Does not belong here: any asset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
+from platform_assets.dataset import Dataset
+from platform_assets.datasets import in_reference_order
+from platform_assets.resources import LakeResource
+from platform_assets.sensors.dead_runs import dead_runs
+
+
+def build_definitions(
+    datasets: Sequence[Dataset],
+    resources: Mapping[str, Any],
+    *,
+    assets: Sequence[dg.AssetsDefinition] = (),
+) -> dg.Definitions:
+    """Dagster definitions of datasets and of what is aggregated from them.
+
+    Args:
+        datasets: What to build raw, cleaned and quarantine assets from.
+        resources: By name; the connections of the sources, and overrides of ``lake``.
+        assets: Further assets, such as aggregates.
+
+    Raises:
+        ContractError: Datasets refer to others that are not there, or in a circle.
+    """
+    built, checks = [], []
+    for dataset in in_reference_order(list(datasets)):
+        own_assets, own_checks = build_dataset_assets(dataset)
+        built += own_assets
+        checks += own_checks
+    return dg.Definitions(
+        assets=[*built, *assets],
+        asset_checks=checks,
+        sensors=[dead_runs],
+        resources={LAKE_KEY: LakeResource(), **resources},
+        # The engine uses every core by itself; a process a step would cost three seconds each.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,223 @@
+"""What Dagster's UI shows of a dataset: schema, metadata, check specs.
+
+Belongs here: the translation from contracts and ledger entries to Dagster's types. Does not
+belong here: running anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from platform_assets.contracts import CompiledContract
+from platform_assets.dataset import Dataset
+from platform_assets.provenance import PROVENANCE
+from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.tables import cleaned_table, quarantine_view, raw_table
+
+RECONCILIATION = "reconciliation"
+PUBLISHED = "partitions_published"
+_PROVENANCE_TEXT = {
+    "_partition": "The partition that the row was delivered in.",
+    "_source_file": "The file that the row came from, below the connection's folder.",
+}
+
+
+def raw_key(dataset: str) -> dg.AssetKey:
+    """Key of a dataset's rows as they came."""
+    return dg.AssetKey(["raw", dataset])
+
+
+def cleaned_key(dataset: str) -> dg.AssetKey:
+    """Key of a dataset's good rows."""
+    return dg.AssetKey(["cleaned", dataset])
+
+
+def quarantine_key(dataset: str) -> dg.AssetKey:
+    """Key of a dataset's rejected rows."""
+    return dg.AssetKey(["quarantine", dataset])
+
+
+def _provenance() -> list[dg.TableColumn]:
+    return [
+        dg.TableColumn(name, sql_type, description=_PROVENANCE_TEXT[name])
+        for name, sql_type in PROVENANCE
+    ]
+
+
+def raw_schema(compiled: CompiledContract) -> dg.TableSchema:
+    """Columns of the raw table: the source's names, all text."""
+    columns = [
+        dg.TableColumn(column.source, "VARCHAR", description=column.description or None)
+        for column in compiled.columns
+    ]
+    return dg.TableSchema([*columns, *_provenance()])
+
+
+def cleaned_schema(compiled: CompiledContract) -> dg.TableSchema:
+    """Columns of the cleaned table with the rules that hold for each."""
+    columns = []
+    for name, sql_type in compiled.published_columns:
+        column = compiled.column(name)
+        rules = [rule.description for rule in compiled.rules if name in rule.columns]
+        columns.append(
+            dg.TableColumn(
+                name,
+                sql_type,
+                description=" ".join(
+                    part
+                    for part in (
+                        column.description,
+                        "Key." if column.key else "",
+                        "Event time." if column.event_time else "",
+                        f"Personal data: {column.pii}." if column.pii else "",
+                    )
+                    if part
+                )
+                or None,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, other=rules),
+            )
+        )
+    return dg.TableSchema([*columns, *_provenance()])
+
+
+def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
+    """Metadata of an asset that does not change from run to run."""
+    table = {"raw": raw_table, "cleaned": cleaned_table, "quarantine": quarantine_view}[layer]
+    metadata: dict[str, Any] = {
+        "dagster/table_name": table(dataset.name).replace('"', ""),
+        "contract_version": dataset.compiled.version,
+    }
+    if layer == "raw":
+        metadata["dagster/column_schema"] = raw_schema(dataset.compiled)
+    if layer == "cleaned":
+        metadata["dagster/column_schema"] = cleaned_schema(dataset.compiled)
+        metadata["contract"] = dg.MetadataValue.md(dataset.compiled.markdown())
+        metadata["max_bad_share"] = dataset.max_bad_share
+    return metadata
+
+
+def partition_metadata(entry: LedgerEntry, layer: str) -> dict[str, Any]:
+    """Metadata of one partition's materialization."""
+    rows = {
+        "raw": entry.extracted,
+        "cleaned": entry.cleaned,
+        "quarantine": entry.quarantined,
+    }[layer]
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": rows,
+        "rows_extracted": entry.extracted,
+        "seconds": entry.seconds,
+        "source_bytes": entry.bytes,
+        "unchanged": entry.status is Status.UNCHANGED,
+    }
+    if layer == "raw":
+        return metadata
+    metadata |= {
+        "rows_cleaned": entry.cleaned,
+        "rows_quarantined": entry.quarantined,
+        "rows_deduplicated": entry.deduplicated,
+        "contract_version": entry.contract_version,
+    }
+    if layer == "quarantine" and entry.broken:
+        metadata["rules_broken"] = dict(entry.broken)
+    return metadata
+
+
+def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
+    """One check per rule, and the reconciliation."""
+    key = cleaned_key(dataset.name)
+    rules = [
+        dg.AssetCheckSpec(
+            rule.name,
+            asset=key,
+            description=rule.description,
+            metadata={"severity": rule.severity, "kind": rule.kind},
+        )
+        for rule in dataset.compiled.rules
+    ]
+    reconciliation = dg.AssetCheckSpec(
+        RECONCILIATION,
+        asset=key,
+        description="extracted = cleaned + quarantined + deduplicated, each counted in its place",
+    )
+    return [*rules, reconciliation]
+
+
+def check_results(
+    dataset: Dataset, entries: Mapping[str, LedgerEntry]
+) -> list[dg.AssetCheckResult]:
+    """What a batch says of each rule, and whether its rows add up.
+
+    A rule that rows broke is not passed. It is an error where it stopped a partition, and a
+    warning where the rows were quarantined, or only noted, and the partition published.
+
+    Args:
+        dataset: The dataset.
+        entries: What became of each partition.
+    """
+    key = cleaned_key(dataset.name)
+    judged = sum(entry.extracted for entry in entries.values())
+    results = []
+    for rule in dataset.compiled.rules:
+        broken = {k: e.broken[rule.name] for k, e in entries.items() if e.broken.get(rule.name)}
+        stopped = [k for k, e in entries.items() if e.stopped_by == rule.name]
+        rows = sum(broken.values())
+        worst = sorted(broken, key=lambda k: -broken[k])[:10]
+        metadata: dict[str, Any] = {
+            "rows_broken": rows,
+            "rows_judged": judged,
+            "share_broken": rows / judged if judged else 0.0,
+            "partitions_with_broken_rows": len(broken),
+        }
+        if worst:
+            metadata["worst_partitions"] = dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "partition": k,
+                            "rows_broken": broken[k],
+                            "rows": entries[k].extracted,
+                            "status": str(entries[k].status),
+                        }
+                    )
+                    for k in worst
+                ]
+            )
+        results.append(
+            dg.AssetCheckResult(
+                asset_key=key,
+                check_name=rule.name,
+                passed=not rows,
+                severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
+                description=f"{rows:,} of {judged:,} rows break: {rule.description}"
+                if rows
+                else rule.description,
+                metadata=metadata,
+            )
+        )
+    results.append(_reconciliation(key, entries))
+    return results
+
+
+def _reconciliation(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.AssetCheckResult:
+    done = [entry for entry in entries.values() if entry.status is not Status.FAILED]
+    off = [key for key, entry in entries.items() if entry.stopped_by == "reconcile"]
+    sums = {
+        name: sum(getattr(entry, name) for entry in done)
+        for name in ("extracted", "cleaned", "quarantined", "deduplicated")
+    }
+    adds_up = sums["extracted"] == sums["cleaned"] + sums["quarantined"] + sums["deduplicated"]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=RECONCILIATION,
+        passed=adds_up and not off,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            **{f"rows_{name}": value for name, value in sums.items()},
+            "partitions": len(done),
+            "partitions_that_do_not_add_up": len(off),
+        },
+    )

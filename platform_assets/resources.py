@@ -1,0 +1,71 @@
+"""Dagster resources: the lake, and what the sources read through.
+
+Belongs here: configuration that Dagster hands to assets. Does not belong here: what is done with
+a connection (``warehouse``, ``sources``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from platform_assets.contracts import pii_session_variables
+from platform_assets.settings import Settings, load_settings
+from platform_assets.warehouse.lake import LakeConfig, connect
+
+
+def lake_config(settings: Settings) -> LakeConfig:
+    """Where the lake of these settings is and what its engine may use."""
+    key = settings.pii_key_bytes
+    return LakeConfig(
+        catalog=settings.catalog.absolute(),
+        files=settings.files.absolute(),
+        scratch=settings.scratch.absolute(),
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        variables=pii_session_variables(key) if key else {},
+    )
+
+
+class LakeResource(DuckDBResource):
+    """The lake as a ``DuckDBResource``: DuckDB with the lake attached as ``lake``.
+
+    Unlike its base it closes the connection also after an exception. Where it is, is read from
+    the settings when a connection is opened, so that no secret is part of Dagster's configuration.
+    """
+
+    database: str = Field(
+        default=":memory:", description="The engine's own database; the lake is attached to it."
+    )
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An open lake, closed when the block ends."""
+        with connect(self.config) as connection:
+            yield connection
+
+    @property
+    def config(self) -> LakeConfig:
+        """Where the lake is and what its engine may use."""
+        return lake_config(load_settings())
+
+
+class FolderResource(dg.ConfigurableResource):  # type: ignore[type-arg] # holds no inner value
+    """A folder that files are delivered to.
+
+    Attributes:
+        path: The folder, absolute or relative to where Dagster was started.
+    """
+
+    path: str = Field(description="The folder that files are delivered to.")
+
+    @property
+    def connection(self) -> Path:
+        """What a source reads through."""
+        return Path(self.path)

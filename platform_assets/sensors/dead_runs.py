@@ -1,0 +1,53 @@
+"""Runs whose worker was killed: found by their process, and failed.
+
+Belongs here: ending dead runs. Does not belong here: telling a dead process from a living one
+(``workers``), or starting anything again.
+
+Dagster's default launcher never notices that a worker was killed: its run stays STARTED, and keeps
+its pool slots, until the maximum runtime is over.
+"""
+
+import dagster as dg
+
+from platform_assets.workers import is_gone
+
+INTERVAL_SECONDS = 30
+_UNFINISHED = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fail the runs of this machine whose process is gone, and free their pool slots.
+
+    Args:
+        instance: Dagster's instance.
+
+    Returns:
+        The runs that were ended.
+    """
+    ended = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(_UNFINISHED))):
+        if not is_gone(run.tags):
+            continue
+        instance.report_run_failed(
+            run,
+            "The process of this run was killed. What it had published is complete; run it "
+            "again to do the rest.",
+        )
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        ended.append(run.run_id)
+    return ended
+
+
+@dg.sensor(
+    minimum_interval_seconds=INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Fails runs whose worker was killed, which would otherwise show as running.",
+)
+def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Fail runs whose worker was killed."""
+    ended = end_dead_runs(context.instance)
+    return dg.SkipReason(f"ended {len(ended)} dead run(s): {', '.join(ended) or 'none'}")
