@@ -1,0 +1,328 @@
+"""The commands of ``platform-assets``.
+
+Belongs here: arguments, and which function does the work. Does not belong here: the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.errors import PartitionError, SettingsError
+
+if TYPE_CHECKING:
+    from platform_assets.dataset import Dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO_START = date(2025, 1, 1)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="A data platform on Dagster: every row accounted for.",
+    pretty_exceptions_show_locals=False,
+)
+contracts_app = typer.Typer(no_args_is_help=True, help="Contracts: what a good row looks like.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
+app.add_typer(contracts_app, name="contracts")
+app.add_typer(quarantine_app, name="quarantine")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
+
+
+def _ensure_env_file() -> None:
+    """Make ``.env`` with a key of its own; an existing file is left alone."""
+    target, example = Path(".env"), ROOT / ".env.example"
+    if target.exists() or "PLATFORM_ASSETS_PII_KEY" in os.environ or not example.is_file():
+        return
+    text = example.read_text(encoding="utf-8")
+    name = "PLATFORM_ASSETS_PII_KEY="
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text.replace(f"\n{name}\n", f"\n{name}{secrets.token_hex(32)}\n"))
+
+
+@app.command()
+@explained
+def setup() -> None:
+    """Make what an installation needs: .env with a key, DAGSTER_HOME, the dbt manifest."""
+    from platform_assets.assets.dbt import prepare_dbt_project
+    from platform_assets.cli.instance import ensure_home
+
+    _ensure_env_file()
+    home = ensure_home(ROOT / "dagster.yaml")
+    prepare_dbt_project()
+    console.print(f"ready: instance in {home}")
+
+
+@app.command()
+@explained
+def generate(
+    days: Annotated[int, typer.Option(help="Days of deliveries.")] = 60,
+    orders_per_day: Annotated[int, typer.Option(help="Mean orders a day.")] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 7,
+    start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = str(DEMO_START),
+    spoil: Annotated[
+        list[str] | None, typer.Option(help="A day whose orders are 30 % dirt; repeatable.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder to deliver to.")] = None,
+) -> None:
+    """Deliver the demo shop's files: customers, products and orders, with known dirt."""
+    from platform_assets.demo import generate as deliver
+    from platform_assets.settings import load_settings
+
+    folder = root or load_settings().shop
+    report = deliver(
+        folder,
+        start=_day(start, "--start"),
+        days=days,
+        orders_per_day=orders_per_day,
+        seed=seed,
+        spoil=[_day(day, "--spoil") for day in spoil or []],
+    )
+    totals = ", ".join(f"{name}: {truth.rows:,} rows" for name, truth in report.totals.items())
+    console.print(f"{days} days delivered to {folder}: {totals}")
+
+
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            "An option is not a day",
+            where=f"option {option}",
+            expected="YYYY-MM-DD",
+            found=text,
+            fix=f"write it like {DEMO_START}",
+        ) from None
+
+
+@app.command()
+@explained
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="First partition, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last partition, YYYY-MM-DD.")],
+    select: Annotated[str, typer.Option(help="Assets, in Dagster's selection syntax.")] = "*",
+    force: Force = False,
+    verbose: Annotated[bool, typer.Option(help="Show Dagster's log.")] = False,
+) -> None:
+    """Fill a range of partitions in one run; what is unchanged is left alone."""
+    if not _backfill(first, last, select=select, force=force, verbose=verbose):
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def _backfill(
+    first: str, last: str, *, select: str = "*", force: bool = False, verbose: bool = False
+) -> bool:
+    import dagster as dg
+
+    from platform_assets.cli.instance import ensure_home, run_range, why_failed
+    from platform_assets.datasets.orders import orders
+
+    keys = orders.partitions.keys(first, last)
+    if not keys:
+        raise PartitionError(
+            "The range of partitions is empty",
+            where=f"options --from {first} --to {last}",
+            expected="a first day that is not after the last",
+            found=f"{first} is after {last}",
+            fix="exchange the two",
+        )
+    ensure_home(ROOT / "dagster.yaml")
+    from platform_assets.definitions import defs
+
+    try:
+        selection = dg.AssetSelection.from_string(select)
+        selection.resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise SettingsError(
+            "The selection of assets cannot be understood",
+            where=f"option --select {select}",
+            expected="Dagster's selection syntax, such as 'group:cleaned' or 'key:\"raw/orders\"+'",
+            found=str(error).splitlines()[0],
+            fix="correct it; '*' selects everything",
+        ) from None
+    result = run_range(defs, keys, selection=selection, force=force, quiet=not verbose)
+    for text in why_failed(result):
+        errors.print(f"[bold red]failed:[/] {escape(text)}", highlight=False)
+    return result.success
+
+
+@app.command()
+@explained
+def summary(as_json: Json = False) -> None:
+    """Count what is in the lake, and show what is failed."""
+    from platform_assets.cli import summary as view
+    from platform_assets.datasets import all_datasets
+    from platform_assets.resources import lake_config
+    from platform_assets.settings import load_settings
+    from platform_assets.warehouse.lake import connect
+
+    datasets = all_datasets()
+    with connect(lake_config(load_settings())) as connection:
+        figures = view.summarise(connection, datasets)
+        failed = view.failures(connection, datasets)
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "datasets": view.as_json(figures),
+                    "failed": [
+                        {"asset": e.asset, "partition": e.partition, "stopped_by": e.stopped_by}
+                        for e in failed
+                    ],
+                },
+                indent=2,
+            )
+        )
+    else:
+        console.print(view.as_table(figures))
+        for entry in failed:
+            console.print(
+                f"[red]failed[/] {entry.asset} {entry.partition}: {entry.stopped_by}\n"
+                f"{escape(entry.message)}",
+                highlight=False,
+            )
+    if not all(each.adds_up for each in figures):
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+@app.command()
+@explained
+def demo(
+    days: Annotated[int, typer.Option(help="Days of deliveries.")] = 60,
+    orders_per_day: Annotated[int, typer.Option(help="Mean orders a day.")] = 500,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 7,
+) -> None:
+    """The first useful day: deliver the demo shop, fill every day, count what came out."""
+    from datetime import timedelta
+
+    setup()
+    generate(days=days, orders_per_day=orders_per_day, seed=seed, start=str(DEMO_START))
+    last = DEMO_START + timedelta(days=days - 1)
+    console.print(f"filling {days} days, partition by partition, in one run …")
+    succeeded = _backfill(str(DEMO_START), str(last))
+    summary()
+    console.print("\nSee it in the asset graph: [bold]make dev[/], then http://localhost:3000")
+    if not succeeded:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+@app.command()
+@explained
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Start the UI and the daemon; Ctrl-C or SIGTERM ends both."""
+    import signal
+
+    from platform_assets.cli.instance import ensure_home
+
+    setup()
+    ensure_home(ROOT / "dagster.yaml")
+    # Started in the background, a shell leaves SIGINT ignored, and Dagster's processes inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    dagster = Path(sys.executable).with_name("dagster")
+    arguments = [
+        "dev",
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workspace",
+        str(ROOT / "workspace.yaml"),
+    ]
+    os.execv(dagster, [str(dagster), *arguments])  # noqa: S606 # the environment's own program
+
+
+@app.command(hidden=True)
+@explained
+def reference(
+    folder: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("docs/reference"),
+) -> None:
+    """Write the generated reference pages."""
+    from platform_assets.cli.reference import write
+
+    for path in write(app, folder):
+        console.print(f"wrote {path}")
+
+
+@contracts_app.command("show")
+@explained
+def show_contract(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
+    """Print a dataset's contract as Markdown."""
+    typer.echo(_dataset_named(dataset, f"argument {dataset}").compiled.markdown())
+
+
+def _dataset_named(name: str, where: str) -> Dataset:
+    from platform_assets.datasets import all_datasets
+
+    datasets = {each.name: each for each in all_datasets()}
+    if name not in datasets:
+        raise SettingsError(
+            "There is no such dataset",
+            where=where,
+            expected="one of " + ", ".join(sorted(datasets)),
+            found=name,
+            fix="correct the name",
+        )
+    return datasets[name]
+
+
+@contracts_app.command("rebuild")
+@explained
+def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
+    """Empty a cleaned table whose contract changed, so that a backfill fills it anew from raw."""
+    from platform_assets.provenance import PROVENANCE
+    from platform_assets.resources import lake_config
+    from platform_assets.settings import load_settings
+    from platform_assets.warehouse import migrate, tables
+    from platform_assets.warehouse.lake import connect
+
+    compiled = _dataset_named(dataset, f"argument {dataset}").compiled
+    table = tables.cleaned_table(dataset)
+    with connect(lake_config(load_settings())) as connection:
+        tables.ensure_platform_tables(connection)
+        migrate.rebuild(connection, table, compiled.ddl(table, "cleaned", PROVENANCE))
+    console.print(f"{dataset} is empty; fill it: platform-assets backfill --from … --to … --force")
+
+
+@quarantine_app.command("list")
+@explained
+def list_quarantine(
+    dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Only this partition.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show quarantined rows: where each is from and what it broke; personal data masked."""
+    from platform_assets.cli import quarantine as view
+    from platform_assets.datasets import all_datasets
+    from platform_assets.resources import lake_config
+    from platform_assets.settings import load_settings
+    from platform_assets.warehouse.lake import connect
+
+    if dataset is not None:
+        _dataset_named(dataset, f"option --dataset {dataset}")
+    with connect(lake_config(load_settings())) as connection:
+        rows = view.rows(connection, all_datasets(), dataset, partition, limit)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, default=str))
+    else:
+        console.print(view.as_table(rows))
+
+
+def main() -> None:
+    """Run the console script."""
+    app()
