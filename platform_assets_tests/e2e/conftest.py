@@ -1,0 +1,138 @@
+"""One started product with a delivered shop, and one browser on it, for the browser's tests.
+
+``UPDATE_IMAGES=1`` fills the days of ``make demo`` first, so that the pictures show what its user
+sees, and writes them to ``docs/images/``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from platform_assets.datasets.orders import orders
+from platform_assets.demo import ShopReport, generate
+from platform_assets_tests.e2e.product import ROOT, Installation, Server, started, wait_until
+from platform_assets_tests.e2e.ui import SECONDS, Ui
+
+ASKED_DAYS, DEMO_DAYS, ORDERS_PER_DAY = 6, 60, 150
+RUN_SECONDS = 300.0
+PICTURES = ROOT / "docs" / "images"
+TAKES_PICTURES = os.environ.get("UPDATE_IMAGES") == "1"
+CHROMIUM = shutil.which("chromium")
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What was delivered, and which days of it the test asks for.
+
+    Attributes:
+        truth: What is in the files.
+        asked: The days that are materialized from the UI.
+        spoiled: The one of them with too much dirt.
+    """
+
+    truth: ShopReport
+    asked: tuple[str, ...]
+    spoiled: str
+
+    @property
+    def good(self) -> tuple[str, ...]:
+        """The days that will be published."""
+        return tuple(day for day in self.asked if day != self.spoiled)
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return Installation(tmp_path_factory.mktemp("installation"))
+
+
+@pytest.fixture(scope="module")
+def shop(installation: Installation) -> Shop:
+    """A delivered shop, whose customers and products are filled: orders are left for the UI."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    delivered = orders.partitions.keys()[: DEMO_DAYS if TAKES_PICTURES else ASKED_DAYS]
+    asked = delivered[-ASKED_DAYS:]
+    spoiled = asked[ASKED_DAYS // 2]
+    truth = generate(
+        installation.shop,
+        start=date.fromisoformat(delivered[0]),
+        days=len(delivered),
+        orders_per_day=ORDERS_PER_DAY,
+        spoil=[date.fromisoformat(spoiled)],
+    )
+    if TAKES_PICTURES:
+        installation.command("backfill", "--from", delivered[0], "--to", delivered[-ASKED_DAYS - 1])
+    selection = 'tag:"dataset"="customers" or tag:"dataset"="products"'
+    installation.command("backfill", "--from", asked[0], "--to", asked[-1], "--select", selection)
+    return Shop(truth, tuple(asked), spoiled)
+
+
+@pytest.fixture(scope="module")
+def server(installation: Installation, shop: Shop) -> Iterator[Server]:
+    """The started product."""
+    del shop  # the files and the first tables are there before anything looks at them
+    with started(installation) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A started browser."""
+    expect.set_options(timeout=60 * SECONDS)
+    with sync_playwright() as driver:
+        started_browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
+        yield started_browser
+        started_browser.close()
+
+
+@contextmanager
+def _new_user(browser: Browser, server: Server) -> Iterator[Ui]:
+    """The UI as somebody sees it who has never opened it: the page remembers what was unfolded."""
+    if TAKES_PICTURES:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+    page = browser.new_page(
+        viewport={"width": 1400, "height": 900}, locale="en-GB", timezone_id="UTC"
+    )
+    page.set_default_timeout(60 * SECONDS)
+    try:
+        yield Ui(page, server.url, PICTURES if TAKES_PICTURES else None)
+    finally:
+        page.context.close()
+
+
+@pytest.fixture
+def ui(server: Server, browser: Browser) -> Iterator[Ui]:
+    """The UI in a fresh tab."""
+    with _new_user(browser, server) as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def filled(browser: Browser, server: Server, shop: Shop) -> Shop:
+    """The shop after its orders, and all that follows from them, were materialized in the UI."""
+    with _new_user(browser, server) as ui:
+        backfill = ui.materialize('key:"raw/orders"+', shop.asked)
+
+    def is_done() -> bool:
+        launched = next(each for each in server.backfills() if each["id"] == backfill)
+        return any(run["status"] in ("SUCCESS", "FAILURE") for run in launched["runs"])
+
+    wait_until("the first run of the backfill", is_done, RUN_SECONDS)
+    return shop

@@ -1,0 +1,1 @@
+"""Tests that kill processes and let them collide, and what these tests share."""

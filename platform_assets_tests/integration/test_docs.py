@@ -1,0 +1,169 @@
+"""Every command in the docs is run, every link leads somewhere, every generated page is fresh."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from platform_assets.cli.main import app
+from platform_assets.cli.reference import pages
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMAND = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+STARTED_ELSEWHERE = {
+    "make test": "this test is part of it",
+    "make lint": "CI runs it before the tests",
+    "make bench": "takes an hour",
+}
+READY_SECONDS = 90
+
+
+def commands_of(page: Path) -> list[str]:
+    blocks = COMMAND.findall(page.read_text(encoding="utf-8"))
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+DOCUMENTED = [
+    pytest.param(command, id=f"{page.relative_to(ROOT)}: {command}")
+    for page in PAGES
+    for command in commands_of(page)
+    if command not in STARTED_ELSEWHERE and not command.startswith("make online-retail")
+]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as a newcomer has it, with this environment in place of ``.venv``."""
+    folder = tmp_path_factory.mktemp("clone") / "project"
+    shutil.copytree(
+        ROOT,
+        folder,
+        ignore=shutil.ignore_patterns(
+            ".git", ".venv", "data", ".env", "*_cache", "__pycache__", ".hypothesis"
+        ),
+    )
+    (folder / "data").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(clone: Path) -> dict[str, str]:
+    (clone / "ready").touch()
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PLATFORM_ASSETS_", "DAGSTER_", "PYTEST_"))
+    }
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(clone),
+        "VENV": str(Path(sys.prefix)),
+        # The environment is this test's own: make must not build another.
+        "MAKEFLAGS": f"READY={clone / 'ready'}",
+        "DAGSTER_HOME": str(clone / "data" / "dagster_home"),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+
+
+@pytest.fixture(scope="module")
+def demo(clone: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The README's first command, which the how-tos build on."""
+    return subprocess.run(
+        ["make", "demo"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.xdist_group("docs")
+def test_make_demo_ends_well_and_every_row_adds_up(
+    demo: subprocess.CompletedProcess[str],
+) -> None:
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "Every row accounted for" in demo.stdout
+    assert "NO" not in demo.stdout.split()
+
+
+@pytest.mark.xdist_group("docs")
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_a_documented_command_works(command: str, clone: Path, environment: dict[str, str]) -> None:
+    if command == "make demo":
+        return  # the fixture ran it; its own test looks at the result
+    if command == "make dev":
+        assert_the_ui_comes_up(clone, environment)
+        return
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def assert_the_ui_comes_up(clone: Path, environment: dict[str, str]) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 3000)) == 0:
+            pytest.skip("port 3000 is in use on this machine")
+    process = subprocess.Popen(
+        ["make", "dev"],
+        cwd=clone,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert answers("http://127.0.0.1:3000/server_info")
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    session = requests.Session()
+    retry = requests.adapters.Retry(total=READY_SECONDS, backoff_factor=0.5, backoff_max=1)
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
+    return session.get(url, timeout=10).status_code == 200
+
+
+def test_what_is_not_run_here_is_still_documented() -> None:
+    documented = {command for page in PAGES for command in commands_of(page)}
+    assert set(STARTED_ELSEWHERE) <= documented | {"make bench"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    targets = [t for t in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in t]
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize(("path", "text"), pages(app).items(), ids=lambda value: str(value)[:30])
+def test_generated_pages_are_fresh(path: str, text: str) -> None:
+    found = (ROOT / "docs" / "reference" / path).read_text(encoding="utf-8")
+    assert found == text, "run: platform-assets reference"
