@@ -1,0 +1,390 @@
+"""What is measured: one function per question, each answering with a section of the results.
+
+Belongs here: which processes are compared, and the figures of a section. Does not belong here: how
+a process is measured (``measure``) and what it does (the ``*_run`` modules). Only the standard
+library is imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import (
+    ROOT,
+    BenchError,
+    Measured,
+    alternate,
+    median,
+    median_ratio,
+    run,
+    run_module,
+)
+from bench.results import Section, milliseconds, seconds, times
+
+DAYS = 365
+ORDERS_PER_DAY = 27_397
+HISTORY_ORDERS_PER_DAY = 6_000
+SHORT_HISTORY, LONG_HISTORY = 365, 3_650
+STOCK_DAYS, STOCK_LAUNCHED = 30, 3
+# 10M orders and three times as many.
+LARGE_FACTOR = 3
+MEGABYTE = 1_000_000
+PII_KEY = "benchmark key, not a secret"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything a run of the benchmark does.
+
+    Attributes:
+        work: Folder of everything generated.
+        input: The main shop's folder; None: generated below ``work``.
+        days: Days of the main shop.
+        orders_per_day: Its orders a day.
+        pairs: How often the platform and the bare script are run.
+        next_days: Days timed after each history.
+        scale: Divides the sizes of histories, for a quick look.
+        aggregates: Whether both sides build the aggregates too.
+        stock_days: Days of the comparison with the stock pattern.
+    """
+
+    work: Path
+    input: Path | None
+    days: int = DAYS
+    orders_per_day: int = ORDERS_PER_DAY
+    pairs: int = 3
+    next_days: int = 7
+    scale: int = 1
+    aggregates: bool = True
+    stock_days: int = STOCK_DAYS
+
+    def shop(self, days: int, orders_per_day: int) -> Path:
+        """A shop's folder; its files are made where they are missing."""
+        root = self.work / f"shop-{days}x{orders_per_day}"
+        if not (root / "_truth.json").is_file():
+            arguments = ("--root", root, "--days", days, "--orders-per-day", orders_per_day)
+            run_module("bench.shop", *arguments)
+        return root
+
+    def main_shop(self) -> Path:
+        """The main shop's folder."""
+        return self.input or self.shop(self.days, self.orders_per_day)
+
+    def fresh(self, name: str) -> Path:
+        """A folder that is empty."""
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def instance(self, name: str, shop: Path) -> dict[str, str]:
+        """The environment of a Dagster instance and a lake of their own, made and migrated."""
+        folder = self.fresh(name)
+        home = folder / "dagster_home"
+        home.mkdir()
+        shutil.copyfile(ROOT / "dagster.yaml", home / "dagster.yaml")
+        environment = {
+            "DAGSTER_HOME": str(home),
+            "DAGSTER_DISABLE_TELEMETRY": "yes",
+            "PLATFORM_ASSETS_DATA_DIR": str(folder / "data"),
+            "PLATFORM_ASSETS_SHOP_DIR": str(shop),
+            "PLATFORM_ASSETS_PII_KEY": PII_KEY,
+        }
+        # An installation makes its instance once; its first opening creates the databases.
+        making = "import dagster as dg; dg.DagsterInstance.get().get_runs(limit=1)"
+        preparing = "from platform_assets.assets.dbt import prepare_dbt_project as p; p()"
+        for code in (making, preparing):
+            run([sys.executable, "-c", code], env=environment)
+        return environment
+
+
+def _bytes_of(shop: Path) -> int:
+    return sum(path.stat().st_size for path in shop.glob("*/*.csv"))
+
+
+def _platform(plan: Plan, shop: Path) -> Measured:
+    options = [] if plan.aggregates else ["--without-aggregates"]
+    lake = plan.fresh("lake-platform")
+    return run_module("bench.platform_run", "--input", shop, "--lake", lake, *options)
+
+
+def _bare(plan: Plan, shop: Path) -> Measured:
+    options = [] if plan.aggregates else ["--without-aggregates"]
+    lake = plan.fresh("lake-bare")
+    return run_module("bench.bare_run", "--input", shop, "--lake", lake, *options)
+
+
+def _told(runs: Sequence[Measured], figure: str) -> list[float]:
+    return [float(each.told[figure]) for each in runs]
+
+
+def against_bare(plan: Plan) -> Section:
+    """The platform's pipeline against a hand-written script; both must make the same tables."""
+    shop = plan.main_shop()
+    ours, bare = alternate(plan.pairs, lambda: _platform(plan, shop), lambda: _bare(plan, shop))
+    options = [] if plan.aggregates else ["--without-aggregates"]
+    lakes = (plan.work / "lake-platform", plan.work / "lake-bare")
+    compared = run_module("bench.compare", *lakes, *options).told
+    if compared["differing"]:
+        raise BenchError(f"the two sides made other tables: {compared['differing']}")
+    size = _bytes_of(shop)
+    ratio = median_ratio(_told(ours, "seconds"), _told(bare, "seconds"))
+    speed = size / MEGABYTE / median(_told(ours, "seconds"))
+    section = Section(
+        "The platform against a bare script",
+        f"{sum(compared['rows'][f'raw.{n}'] for n in ('orders', 'customers', 'products')):,} rows "
+        f"in {size / MEGABYTE:,.0f} MB of CSV, {plan.pairs} pairs in turn, medians. Both sides "
+        "read the same files and write the same tables into the same lake format; after the last "
+        f"pair {len(compared['rows'])} tables were compared by rows and checksum, and are equal.",
+        ("", "time", "processor time", "whole process", "peak memory", "MB/s"),
+    )
+    for name, runs in (("platform", ours), ("bare script", bare)):
+        section.row(
+            name,
+            seconds(median(_told(runs, "seconds"))),
+            seconds(median(_told(runs, "cpu_seconds"))),
+            seconds(median(each.seconds for each in runs)),
+            f"{median(each.peak_bytes for each in runs) / MEGABYTE:,.0f} MB",
+            f"{size / MEGABYTE / median(_told(runs, 'seconds')):,.0f}",
+        )
+    section.row(
+        "ratio",
+        times(ratio),
+        times(median_ratio(_told(ours, "cpu_seconds"), _told(bare, "cpu_seconds"))),
+        times(median_ratio([r.seconds for r in ours], [r.seconds for r in bare])),
+        "",
+        "",
+    )
+    section.goal("time of the bare script", times(ratio), "at most 1.25x", met=ratio <= 1.25)
+    section.goal("source per second", f"{speed:,.0f} MB", "116 MB", met=speed >= 116)
+    section.note("Stages, platform: " + _stages(ours) + ".")
+    section.note("Stages, bare script: " + _stages(bare) + ".")
+    return section
+
+
+def _stages(runs: Sequence[Measured]) -> str:
+    """The median time and processor time of each stage."""
+    parts = []
+    for stage in runs[0].told["stages"]:
+        figures = [
+            median(each.told["stages"][stage][figure] for each in runs)
+            for figure in ("seconds", "cpu_seconds")
+        ]
+        parts.append(f"{stage} {figures[0]:.1f} s ({figures[1]:.1f} s)")
+    return ", ".join(parts)
+
+
+def memory(plan: Plan) -> Section:
+    """Peak memory with the main shop and with one three times as large."""
+    section = Section(
+        "Memory does not grow with the data",
+        "The platform's pipeline with its aggregates. Peak memory is the largest process's, as "
+        "the operating system kept it; beside it the largest sum over all its processes, sampled.",
+        ("orders", "peak memory", "sum of processes", "time"),
+    )
+    peaks = []
+    larger = plan.shop(plan.days, plan.orders_per_day * LARGE_FACTOR)
+    for shop in (plan.main_shop(), larger):
+        measured = _platform(plan, shop)
+        peaks.append(measured.peak_bytes)
+        section.row(
+            f"{measured.told['datasets']['orders']['extracted']:,}",
+            f"{measured.peak_bytes / MEGABYTE:,.0f} MB",
+            f"{measured.tree_bytes / MEGABYTE:,.0f} MB",
+            seconds(measured.told["seconds"]),
+        )
+    growth = peaks[1] / peaks[0]
+    section.goal(
+        "peak memory",
+        f"{max(peaks) / MEGABYTE:,.0f} MB",
+        "at most 1,500 MB",
+        met=max(peaks) <= 1500 * MEGABYTE,
+    )
+    section.goal("three times the rows", times(growth), "at most 1.10x", met=growth <= 1.1)
+    return section
+
+
+def against_stock(plan: Plan) -> Section:
+    """One range run of the platform against one run per partition, the stock way."""
+    shop = plan.main_shop()
+    days = sorted(path.stem for path in (shop / "orders").glob("*.csv"))[: plan.stock_days]
+    if len(days) < plan.stock_days:
+        raise BenchError(f"the shop in {shop} has {len(days)} days; {plan.stock_days} are needed")
+
+    def ours() -> Measured:
+        environment = plan.instance("dagster-platform", shop)
+        return run_module("bench.dagster_run", days[0], days[-1], env=environment)
+
+    def stock() -> Measured:
+        return run_module("bench.stock_run", *days, env=_stock_environment(plan, shop))
+
+    platform, one_process = alternate(2, ours, stock)
+    base = median(each.seconds for each in platform)
+    section = Section(
+        "One range run against one run per partition",
+        f"{plan.stock_days} days of the main shop: customers, products and orders. The platform "
+        "loads, judges, quarantines, reconciles and publishes them in one run from the command "
+        "line, its process's start included. The stock pattern validates with pandera, drops "
+        "bad rows and writes through an IO manager, a run per day: first all runs in one process, "
+        "which nobody's backfill is, then a process per run, as the daemon starts them "
+        f"({STOCK_LAUNCHED} days measured with `dagster asset materialize`, times "
+        f"{plan.stock_days / STOCK_LAUNCHED:.0f}; the queue's waiting is left out).",
+        ("", f"time for {plan.stock_days} days", "platform is faster by"),
+    )
+    section.row("platform, one range run", seconds(base), "")
+    in_one = median(each.seconds for each in one_process)
+    section.row("stock, every run in one process", seconds(in_one), times(in_one / base))
+    ratios = {}
+    for executor in ("in_process", "multiprocess"):
+        launched = _launched(plan, shop, days[:STOCK_LAUNCHED], executor)
+        extrapolated = median(each.seconds for each in launched) * plan.stock_days
+        ratios[executor] = extrapolated / base
+        default = ", Dagster's default" if executor == "multiprocess" else ""
+        section.row(
+            f"stock, a process per run, {executor} executor{default} (extrapolated)",
+            seconds(extrapolated),
+            times(ratios[executor]),
+        )
+    # The first is the comparison asked for; the others are what a backfill really costs.
+    for what, ratio in (
+        ("every run in one process", in_one / base),
+        ("a process per run, in_process executor, extrapolated", ratios["in_process"]),
+        ("a process per run, Dagster's default executor, extrapolated", ratios["multiprocess"]),
+    ):
+        section.goal(f"faster than stock, {what}", times(ratio), "at least 30x", met=ratio >= 30)
+    return section
+
+
+def _stock_environment(plan: Plan, shop: Path, executor: str = "") -> dict[str, str]:
+    environment = plan.instance("dagster-stock", shop)
+    return {
+        **environment,
+        "BENCH_STOCK_SOURCE": str(shop),
+        "BENCH_STOCK_DATABASE": str(plan.work / "dagster-stock" / "stock.duckdb"),
+        "BENCH_STOCK_EXECUTOR": executor,
+    }
+
+
+def _launched(plan: Plan, shop: Path, days: Sequence[str], executor: str) -> list[Measured]:
+    environment = _stock_environment(plan, shop, executor)
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    select = [dagster, "asset", "materialize", "-m", "bench.stock", "--select", "customers,orders"]
+    return [run([*select, "--partition", day], env=environment) for day in days]
+
+
+def after_history(plan: Plan) -> Section:
+    """One more day after a year of history and after ten."""
+    lengths = [max(1, days // plan.scale) for days in (SHORT_HISTORY, LONG_HISTORY)]
+    shop = plan.shop(lengths[1] + plan.next_days, HISTORY_ORDERS_PER_DAY)
+    section = Section(
+        "One more day after a year and after ten",
+        f"{HISTORY_ORDERS_PER_DAY:,} orders a day; the median of {plan.next_days} next days, each "
+        "published by a new session: customers, products (unchanged) and orders, raw and cleaned. "
+        "The history stands in few files, as a backfill leaves it, or in a file a day, as daily "
+        "work leaves it; aggregates are not part of this.",
+        ("history", "files", "one more day", "processor time"),
+    )
+    for layout in ("few files", "a file a day"):
+        found: list[Mapping[str, float]] = []
+        for length in lengths:
+            told = run_module(
+                "bench.history_run", "--input", shop, "--lake", plan.fresh("lake-history"),
+                "--history", length, "--next", plan.next_days, "--layout", layout,
+            ).told  # fmt: skip
+            figures = {name: median(told[f"next_{name}"]) for name in ("seconds", "cpu_seconds")}
+            found.append(figures)
+            section.row(
+                f"{length:,} days, {layout}",
+                f"{told['files']:,}",
+                milliseconds(figures["seconds"]),
+                milliseconds(figures["cpu_seconds"]),
+            )
+            stages = ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in told["next_stages"].items())
+            section.note(f"{length:,} days, {layout}, processor time by stage: {stages}.")
+        growth = found[1]["seconds"] / found[0]["seconds"]
+        section.goal(
+            f"ten years against one, {layout}", times(growth), "at most 1.10x", met=growth <= 1.1
+        )
+    return section
+
+
+def orchestration(plan: Plan) -> Section:
+    """Dagster's own cost in a range run over a year."""
+    shop = plan.shop(DAYS, max(1, 500 // plan.scale))
+    section = Section(
+        "What Dagster costs in a range run",
+        f"One run over {DAYS} days of a small shop on an instance with the project's "
+        "`dagster.yaml`, its metadata and check results included: the run's time without that of "
+        "the engine, which is clocked where the assets call it, per partition and asset.",
+        ("selection", "run", "engine", "materializations", "each", "processor time each"),
+    )
+    for name, select in (("raw, cleaned, quarantine", None), ("everything", "*")):
+        if select and not plan.aggregates:
+            continue
+        told = run_module(
+            "bench.dagster_run",
+            "2025-01-01",
+            "2025-12-31",
+            *(["--select", select] if select else []),
+            env=plan.instance("dagster-cost", shop),
+        ).told
+        count = int(told["materializations"])
+        each = (told["seconds"] - told["engine_seconds"]) / count
+        cpu = (told["cpu_seconds"] - told["engine_cpu_seconds"]) / count
+        section.row(
+            name,
+            seconds(told["seconds"]),
+            seconds(told["engine_seconds"]),
+            f"{count:,}",
+            milliseconds(each),
+            milliseconds(cpu),
+        )
+        section.goal(
+            f"per partition and asset, {name}",
+            milliseconds(each),
+            "at most 15 ms",
+            met=each <= 0.015,
+        )
+    return section
+
+
+def start_up(plan: Plan) -> Section:
+    """How long the code location loads, and the demo from nothing but an installation."""
+    environment = plan.instance("start-up", plan.work / "start-up" / "shop")
+    (plan.work / "start-up" / "shop").mkdir()
+    loading = [sys.executable, "-c", "import platform_assets.definitions"]
+    loads = [run(loading, env=environment) for _ in range(3)]
+    del environment["PLATFORM_ASSETS_SHOP_DIR"]
+    command = "from platform_assets.cli.main import main; main()"
+    demo = run([sys.executable, "-c", command, "demo"], env=environment)
+    load = median(each.seconds for each in loads)
+    section = Section(
+        "Start-up",
+        "Loading the code location in a new process (the median of 3), and `make demo` after the "
+        "installation: 60 days delivered, filled, aggregated and counted.",
+        ("", "time", "processor time", "peak memory"),
+    )
+    for name, runs in (("code location", loads), ("make demo", [demo])):
+        section.row(
+            name,
+            seconds(median(each.seconds for each in runs)),
+            seconds(median(each.cpu_seconds for each in runs)),
+            f"{median(each.peak_bytes for each in runs) / MEGABYTE:,.0f} MB",
+        )
+    section.goal("code location", seconds(load), "under 5 s", met=load < 5)
+    section.goal("make demo", seconds(demo.seconds), "under 60 s", met=demo.seconds < 60)
+    return section
+
+
+CASES = {
+    "bare": against_bare,
+    "stock": against_stock,
+    "memory": memory,
+    "history": after_history,
+    "dagster": orchestration,
+    "start": start_up,
+}
