@@ -5,12 +5,12 @@ Belongs here: starting dbt with the product's own settings. Does not belong here
 
 from __future__ import annotations
 
-import os
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
+from dagster_dbt import DagsterDbtTranslator
+
 from platform_assets.assets import dbt
-from platform_assets.dbt.lake_plugin import LAKE_VARIABLE, to_environment
 from platform_assets.warehouse.lake import LakeConfig
 
 
@@ -19,29 +19,24 @@ def prepare() -> None:
     dbt.prepare_dbt_project()
 
 
-def build(lake: LakeConfig, target: Path) -> None:
+def build(lake: LakeConfig, partitions: Sequence[str], target: Path) -> None:
     """Build every model from every partition, tests included.
 
     Args:
         lake: The lake.
+        partitions: The days.
         target: Folder of the run's files.
 
     Raises:
         SystemExit: dbt refused.
     """
-    environment = {
-        **os.environ,
-        **dbt._folders(target.absolute()),
-        **dbt._QUICK_START,
-        LAKE_VARIABLE: to_environment(lake),
-    }
-    done = subprocess.run(
-        [dbt.dbt_executable(), "build"],
-        cwd=dbt.PROJECT_DIR,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    outcome = dbt.run_dbt(
+        lake,
+        partitions,
+        ["--full-refresh"],
+        manifest=dbt.load_manifest(),
+        translator=DagsterDbtTranslator(),
+        target=target / "run",
     )
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
+    if outcome.stopped_by:
+        raise SystemExit(outcome.message)

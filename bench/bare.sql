@@ -2,7 +2,8 @@
 --
 -- It does the same reads and writes into the same lake format with the same memory and threads,
 -- and its tables are compared with the platform's, checksum by checksum (compare.py). It has no
--- ledger, no audit, no history of attempts, no row numbers, no retry: it is one go from nothing.
+-- ledger, no gate, no history of attempts, no row numbers, no retry: it is one go from nothing.
+-- It asks of the aggregates what the platform's tests of them ask.
 -- It uses the plain casts that suffice for this data ('1.5' pieces would be cast to 2: the one
 -- trap in it). $input is replaced by the shop's folder;
 -- the session variables pii_inner and pii_outer hold the padded key of the keyed hash.
@@ -235,3 +236,26 @@ SELECT order_date, currency, count(*) FILTER (status <> 'cancelled') AS orders,
            AS sales,
        count(*) FILTER (status = 'cancelled') AS cancelled_orders
 FROM lake.aggregated.fct_orders GROUP BY ALL;
+
+-- stage: tests
+SELECT count(*) FROM lake.aggregated.fct_orders WHERE order_id IS NULL;
+SELECT count(*) FROM lake.aggregated.fct_orders WHERE customer_id IS NULL;
+SELECT count(*) FROM lake.aggregated.fct_orders WHERE total_amount IS NULL;
+SELECT count(*) FROM lake.aggregated.fct_orders WHERE order_date IS NULL;
+SELECT count(*) FROM (
+    SELECT order_id FROM lake.aggregated.fct_orders GROUP BY 1 HAVING count(*) > 1);
+SELECT count(*) FROM lake.aggregated.fct_orders
+WHERE customer_id NOT IN (SELECT customer_id FROM lake.cleaned.customers);
+SELECT count(*) FROM lake.aggregated.fct_orders
+WHERE product_id NOT IN (SELECT product_id FROM lake.cleaned.products);
+SELECT count(*) FROM lake.aggregated.fct_orders WHERE currency NOT IN ('GBP', 'EUR', 'USD');
+SELECT count(*) FROM lake.aggregated.fct_orders
+WHERE status NOT IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled', 'returned');
+SELECT count(*) FROM lake.aggregated.daily_sales WHERE order_date IS NULL;
+SELECT count(*) FROM lake.aggregated.daily_sales WHERE sales < 0;
+SELECT count(*) FROM lake.aggregated.daily_sales AS found
+FULL JOIN (
+    SELECT order_date, currency, sum(total_amount) FILTER (status <> 'cancelled') AS sales
+    FROM lake.aggregated.fct_orders GROUP BY ALL
+) AS expected USING (order_date, currency)
+WHERE found.sales IS DISTINCT FROM coalesce(expected.sales, 0);

@@ -42,7 +42,7 @@ def main() -> None:
     clock = Clock()
     with connect(lake_config(options.lake, options.threads)) as lake:
         for stage, statements in stages(script):
-            if stage == "aggregates" and options.without_aggregates:
+            if stage in ("aggregates", "tests") and options.without_aggregates:
                 continue
             for statement in statements:
                 first_line = " ".join(statement.splitlines()[0].split()[:5])

@@ -78,7 +78,7 @@ def main() -> None:
         )
     if not options.without_aggregates:
         with clock.stage("aggregates"):
-            aggregates.build(config, options.lake / "dbt")
+            aggregates.build(config, days_in(options.input), options.lake / "dbt")
     clock.tell()
 
 

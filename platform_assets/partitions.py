@@ -6,6 +6,7 @@ partition definitions, which ``assets/`` makes from these.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
@@ -68,3 +69,30 @@ class Unpartitioned:
 
 
 Partitions: TypeAlias = Daily | Unpartitioned
+
+
+def spans(keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Keys as spans of neighbouring days, first and last of each: a year is one, not 365 names.
+
+    Args:
+        keys: In any order; one that is no day is a span of its own.
+
+    Returns:
+        The spans in order; no other day lies inside of one.
+    """
+    found: list[tuple[str, str]] = []
+    for key in sorted(keys):
+        if found and _day_after(found[-1][1]) == key:
+            found[-1] = (found[-1][0], key)
+        else:
+            found.append((key, key))
+    return found
+
+
+def _day_after(key: str) -> str | None:
+    try:
+        day = date.fromisoformat(key)
+    except ValueError:
+        return None
+    # Other spellings of a day do not sort as days do.
+    return str(day + timedelta(days=1)) if str(day) == key and day < date.max else None

@@ -8,6 +8,7 @@ Facts about customers and products are joined where they are read, so only a cha
 makes a partition stale. A change of the project itself makes everything stale.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -124,7 +125,8 @@ def _build(
     context.log.info(work.summary())
     if work.is_dbt_needed:
         outcome = _run_dbt(context, lake.config, work, manifest, translator)
-        yield from outcome.checks
+        selected = context.selected_asset_check_keys
+        yield from (result for key, result in outcome.checks.items() if key in selected)
         if outcome.stopped_by:
             with lake.get_connection() as connection:
                 failed = _record_failure(connection, context, work, outcome)
@@ -183,15 +185,10 @@ def _run_dbt(
         arguments += ["--exclude", *work.fresh_views]
     if work.everything:
         arguments.append("--full-refresh")
+    target = load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}"
     for attempt in range(1, CONTENTION_ATTEMPTS + 1):
         outcome = dbt.run_dbt(
-            context,
-            lake,
-            work.stale,
-            arguments,
-            manifest=manifest,
-            translator=translator,
-            folder=load_settings().data_dir / "dbt",
+            lake, work.stale, arguments, manifest=manifest, translator=translator, target=target
         )
         if not is_contention(duckdb.Error(outcome.message)):
             break

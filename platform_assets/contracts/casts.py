@@ -2,12 +2,13 @@ r"""Text to typed value, in SQL: exactly, or NULL; never rounded, never guessed.
 
 Belongs here: the grammar of each type. Does not belong here: what a NULL means (`rules.py`).
 
-Every cast has two halves, for speed. The `probe` is the engine's own TRY_CAST: fast, but it
-accepts too much (`1.5` as the integer 2, `1_0` as 10, `2024/1/2` as a date) and for timestamps
-ignores the offset. The `value` takes the probe where a cheap test proves that it is exact (a
-value that prints as the very text that it came from), and otherwise asks the grammar, as an
-anchored regular expression. In a query the probe is a column of an inner subquery, so that it
-is computed once.
+Every cast has two halves, for speed, and a shortcut for text that was judged. The `probe` is the
+engine's own TRY_CAST: fast, but it accepts too much (`1.5` as the integer 2, `1_0` as 10,
+`2024/1/2` as a date) and for timestamps ignores the offset. The `value` takes the probe where a
+cheap test proves that it is exact (a value that prints as the very text that it came from), and
+otherwise asks the grammar, as an anchored regular expression. In a query the probe is a column of
+an inner subquery, so that it is computed once. What is `trusted` gives the same value for less, but
+only where the text is known to be of the grammar.
 
 Grammar, with ASCII whitespace tolerated around everything but text:
 
@@ -40,16 +41,27 @@ _OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::[0-5][0-9])?"
 
 @dataclass(frozen=True)
 class Cast:
-    """The two halves of a cast of one text expression."""
+    """A cast of one text expression.
+
+    Attributes:
+        probe: The engine's own cast.
+        value: From an expression for the probe's result to the expression for the typed value.
+        shortcut: An expression that is right wherever the cast is not NULL; empty: there is none.
+    """
 
     probe: str
     value: Callable[[str], str]
-    """From an expression for the probe's result to the expression for the typed value."""
+    shortcut: str = ""
 
     @property
     def sql(self) -> str:
         """The whole cast as one expression."""
         return self.value(f"({self.probe})")
+
+    @property
+    def trusted(self) -> str:
+        """The cast of text that is null or of the grammar; of other text it may give anything."""
+        return self.shortcut or self.sql
 
 
 def _matches(text: str, grammar: str) -> str:
@@ -61,13 +73,15 @@ def _trimmed(text: str) -> str:
 
 
 def _number(text: str, sql_type: str, grammar: str) -> Cast:
+    tried = f"TRY_CAST({text} AS {sql_type})"
     return Cast(
-        f"TRY_CAST({text} AS {sql_type})",
+        tried,
         lambda probe: (
             f"CASE WHEN CAST({probe} AS VARCHAR) = {text} THEN {probe}"
             f" WHEN {probe} IS NULL THEN NULL"
             f" WHEN {_matches(text, grammar)} THEN {probe} END"
         ),
+        shortcut=tried,
     )
 
 
@@ -83,9 +97,11 @@ def _decimal(text: str, precision: int, scale: int) -> Cast:
 
 def _float(text: str) -> Cast:
     # What TRY_CAST accepts beyond the grammar are the infinities, NaN and `1_0`.
+    tried = f"TRY_CAST({text} AS DOUBLE)"
     return Cast(
-        f"TRY_CAST({text} AS DOUBLE)",
+        tried,
         lambda probe: f"CASE WHEN isfinite({probe}) AND NOT contains({text}, '_') THEN {probe} END",
+        shortcut=tried,
     )
 
 
@@ -101,13 +117,15 @@ def _bool(text: str) -> Cast:
 
 def _date(text: str) -> Cast:
     first = "DATE '0001-01-01'"
+    tried = f"TRY_CAST({text} AS DATE)"
     return Cast(
-        f"TRY_CAST({text} AS DATE)",
+        tried,
         lambda probe: (
             f"CASE WHEN strlen({text}) = 10 AND CAST({probe} AS VARCHAR) = {text} THEN {probe}"
             f" WHEN {_matches(text, _DAY)} AND TRY_CAST({_trimmed(text)} AS DATE) >= {first}"
             f" THEN TRY_CAST({_trimmed(text)} AS DATE) END"
         ),
+        shortcut=tried,
     )
 
 
@@ -124,26 +142,33 @@ def _datetime(text: str) -> Cast:
     hours = f"CASE WHEN strlen({offset}) = 3 THEN ':00' ELSE '' END"
     interval = f"TRY_CAST(ltrim({offset}, '+') || {hours} AS INTERVAL)"
     utc = f"({local} - coalesce({interval}, INTERVAL 0 SECOND))"
-    return Cast(
-        f"TRY_CAST({text} AS TIMESTAMP)",
-        lambda probe: (
+    tried = f"TRY_CAST({text} AS TIMESTAMP)"
+
+    def value(probe: str) -> str:
+        return (
             f"CASE WHEN CAST({probe} AS VARCHAR) = {text} AND strlen({text}) = 19 THEN {probe}"
             f" WHEN {whole} AND CAST({probe} AS VARCHAR) = replace({text}[:19], 'T', ' ')"
             f" THEN {probe}"
             f" WHEN {_matches(text, naive)} AND {trimmed} >= {first} THEN {trimmed}"
             f" WHEN {_matches(text, f'{_DAY}[T ]{_CLOCK}(?:Z|{_OFFSET})')}"
             f" AND {utc} BETWEEN {first} AND {last} THEN {utc} END"
-        ),
-    )
+        )
+
+    # Of the grammar's texts of 19 characters, those with a colon there have no offset.
+    naive_to_the_second = f"{text} LIKE '{'_' * 16}:__'"
+    shortcut = f"CASE WHEN {naive_to_the_second} THEN {tried} ELSE {value(f'({tried})')} END"
+    return Cast(tried, value, shortcut)
 
 
 def _formatted(text: str, sql_type: str, format: str) -> Cast:
+    tried = f"TRY_STRPTIME({_trimmed(text)}, {quote_literal(format)})"
     return Cast(
-        f"TRY_STRPTIME({_trimmed(text)}, {quote_literal(format)})",
+        tried,
         lambda probe: (
             f"CASE WHEN {_matches(text, formats.grammar(format))}"
             f" AND {probe} >= TIMESTAMP '0001-01-01 00:00:00' THEN CAST({probe} AS {sql_type}) END"
         ),
+        shortcut=f"CAST({tried} AS {sql_type})",
     )
 
 
@@ -163,6 +188,6 @@ def cast(text: str, type_: ColumnType, format: str | None = None) -> Cast:
     if type_.python is Decimal:
         return _decimal(text, type_.precision, type_.scale)
     if type_.python is str:
-        return Cast(text, lambda probe: probe)
+        return Cast(text, lambda probe: probe, shortcut=text)
     simple = {int: _int, float: _float, bool: _bool, date: _date, datetime: _datetime}
     return simple[type_.python](text)

@@ -124,12 +124,14 @@ class CompiledContract:
         columns = ", ".join(f"{q(name)} {sql_type}" for name, sql_type in [*own, *extra])
         return f"CREATE TABLE IF NOT EXISTS {table} ({columns})"
 
-    def cast_sql(self, column: Column | str, alias: str = "") -> str:
+    def cast_sql(self, column: Column | str, alias: str = "", *, judged: bool = False) -> str:
         """Write the cast of a text column as one expression.
 
         Args:
             column: The column, or its name in the contract.
             alias: Alias of the relation that holds the source's text.
+            judged: Whether it is used only of rows that were judged and not rejected, which
+                allows a cheaper cast of the same value.
 
         Returns:
             SQL that gives the typed value, or NULL where the text cannot be read as one.
@@ -139,7 +141,9 @@ class CompiledContract:
         """
         found = self.column(column) if isinstance(column, str) else column
         text = (f"{q(alias)}." if alias else "") + q(found.source)
-        return cast(text, found.type, found.format).sql
+        whole = cast(text, found.type, found.format)
+        # A warning does not reject a row: its text may be anything.
+        return whole.trusted if judged and found.severity == "error" else whole.sql
 
     def judge_sql(
         self,

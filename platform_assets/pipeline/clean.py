@@ -29,7 +29,7 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.warehouse import ledger, quarantine, tables
-from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
@@ -62,6 +62,26 @@ class _Waiting:
     @property
     def key(self) -> str:
         return self.raw.partition
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What the verdicts on a batch depend on.
+
+    Attributes:
+        snapshot: Of the lake, before the others were read.
+        raw: The publish that the raw rows of each partition stand at.
+        referred: The snapshot of the newest publish of each dataset referred to.
+    """
+
+    snapshot: int
+    raw: Mapping[str, LedgerEntry]
+    referred: Mapping[str, int]
+
+    @property
+    def publishes(self) -> tuple[Mapping[str, int | None], Mapping[str, int]]:
+        """The snapshots that have to stay what they are."""
+        return {key: entry.snapshot for key, entry in self.raw.items()}, self.referred
 
 
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -170,7 +190,7 @@ def _judge_and_publish(
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
         standing = _standing(step, [each.key for each in batch])
-        raw = ledger.published(step.lake, f"raw/{step.dataset.name}", [e.key for e in batch])
+        raw = standing.raw
         batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key])) for e in batch]
         try:
             return _publish_judged(step, asset, batch, standing, started)
@@ -186,7 +206,7 @@ def _judge_and_publish(
 
 
 def _publish_judged(
-    step: Step, asset: str, batch: Sequence[_Waiting], standing: Mapping[str, int], started: float
+    step: Step, asset: str, batch: Sequence[_Waiting], standing: _Standing, started: float
 ) -> list[LedgerEntry]:
     with judge(step, [each.key for each in batch]) as judgement:
         entries = {each.key: _entry(step, asset, each, judgement) for each in batch}
@@ -203,15 +223,25 @@ def _publish_judged(
                 return timed
 
 
-def _standing(step: Step, partitions: Sequence[str]) -> dict[str, int]:
-    """The snapshots of everything that the verdicts on these partitions depend on."""
-    name = step.dataset.name
-    raw = ledger.published(step.lake, f"raw/{name}", partitions)
-    referred = {
-        f"cleaned/{other}": ledger.last_snapshot(step.lake, f"cleaned/{other}")
-        for other in step.dataset.references
-    }
-    return {**{f"raw/{name} {k}": e.snapshot or 0 for k, e in raw.items()}, **referred}
+def _standing(step: Step, partitions: Sequence[str]) -> _Standing:
+    # The snapshot comes first: what is committed between the queries counts as moved.
+    snapshot = current_snapshot(step.lake)
+    return _Standing(
+        snapshot,
+        ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
+        {
+            other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
+            for other in step.dataset.references
+        },
+    )
+
+
+def _has_moved(step: Step, standing: _Standing) -> bool:
+    """Whether what was judged is no longer what stands; most often nothing was committed at all."""
+    if current_snapshot(step.lake) == standing.snapshot:
+        return False
+    now = _standing(step, list(standing.raw))
+    return now.publishes != standing.publishes
 
 
 def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> LedgerEntry:
@@ -249,7 +279,7 @@ def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> Ledg
 
 
 def _publish(
-    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: Mapping[str, int]
+    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: _Standing
 ) -> None:
     """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
     name = step.dataset.name
@@ -261,7 +291,7 @@ def _publish(
     columns = [column for column, _ in step.dataset.compiled.published_columns]
 
     def audit(connection: Connection, rows: Mapping[str, int]) -> None:
-        if _standing(step, [entry.partition for entry in entries]) != standing:
+        if _has_moved(step, standing):
             raise _MovedError
         quarantine.store(connection, judgement.rejected(step), statuses)
         held = quarantine.count_open(connection, name, good)

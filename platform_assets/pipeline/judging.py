@@ -77,8 +77,8 @@ class Judgement:
         compiled = self.step.dataset.compiled
         typed = _typed(self.step, condition)
         return compiled.publish_select(
-            f"({typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected) "
-            f"AND rowid NOT IN (SELECT _rowid FROM {COPIES}))",
+            f"({typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected "
+            f"UNION ALL SELECT _rowid FROM {COPIES}))",
             passthrough=(PARTITION_COLUMN, FILE_COLUMN),
         )
 
@@ -197,10 +197,10 @@ def _judge_python(step: Step, partitions: Sequence[str]) -> None:
 
 
 def _typed(step: Step, condition: str) -> str:
-    """A SELECT of typed raw rows under the contract's names; a WHERE can be carried on."""
+    """A SELECT of judged raw rows, typed, by the contract's names; a WHERE can be carried on."""
     compiled = step.dataset.compiled
     casts = ", ".join(
-        f"{compiled.cast_sql(column)} AS {quote_identifier(column.name)}"
+        f"{compiled.cast_sql(column, judged=True)} AS {quote_identifier(column.name)}"
         for column in compiled.columns
     )
     return (
@@ -212,7 +212,9 @@ def _typed(step: Step, condition: str) -> str:
 def _find_copies(step: Step, partitions: Sequence[str]) -> None:
     """Note the good rows whose key a newer good row of the partition has.
 
-    First the keys that repeat at all are found, which is cheap; only their rows are ranked.
+    First the keys that repeat at all are found, by a hash of 8 bytes that groups faster than the
+    text of a key; only their rows, and those of the rare key with the same hash, are cast and
+    ranked.
     """
     compiled = step.dataset.compiled
     if not compiled.key:
@@ -222,31 +224,20 @@ def _find_copies(step: Step, partitions: Sequence[str]) -> None:
         return
     table = tables.raw_table(step.dataset.name)
     where = in_partitions(partitions)
-    keys = ", ".join(
-        f"{compiled.cast_sql(name)} AS key_{number}" for number, name in enumerate(compiled.key)
-    )
-    names = ", ".join(f"key_{number}" for number in range(len(compiled.key)))
+    key = ", ".join(compiled.cast_sql(name) for name in compiled.key)
     cursor = compiled.cast_sql(compiled.cursor) if compiled.cursor else "NULL"
     step.lake.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {COPIES} AS
-        WITH repeated AS (
-            SELECT {PARTITION_COLUMN}, {names}
-            FROM (SELECT {PARTITION_COLUMN}, {keys} FROM {table} WHERE {where})
-            GROUP BY ALL HAVING count(*) > 1
-        ),
-        candidates AS (
-            SELECT row_id, {PARTITION_COLUMN}, {names}, newest_by
-            FROM (SELECT rowid AS row_id, {PARTITION_COLUMN}, {keys}, {cursor} AS newest_by
-                  FROM {table} WHERE {where})
-            SEMI JOIN repeated USING ({PARTITION_COLUMN}, {names})
-            WHERE row_id NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected)
-        )
-        SELECT row_id AS _rowid, {PARTITION_COLUMN} FROM (
-            SELECT *, row_number() OVER (
-                PARTITION BY {PARTITION_COLUMN}, {names}
-                ORDER BY newest_by DESC NULLS LAST, row_id DESC) AS rank
-            FROM candidates
-        ) WHERE rank > 1
+        SELECT rowid AS _rowid, {PARTITION_COLUMN}
+        FROM {table}
+        WHERE {where}
+          AND hash({PARTITION_COLUMN}, {key}) IN (
+              SELECT hash({PARTITION_COLUMN}, {key}) AS hashed FROM {table} WHERE {where}
+              GROUP BY hashed HAVING count(*) > 1)
+          AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected)
+        QUALIFY row_number() OVER (
+            PARTITION BY {PARTITION_COLUMN}, {key} ORDER BY {cursor} DESC NULLS LAST, rowid DESC
+        ) > 1
         """
     )

@@ -151,6 +151,13 @@ def connect(config: LakeConfig) -> Iterator[Connection]:
         connection.close()
 
 
+def current_snapshot(connection: Connection) -> int:
+    """The lake's newest snapshot as this connection, or its open transaction, sees it."""
+    row = connection.execute(f"SELECT id FROM {LAKE}.current_snapshot()").fetchone()
+    assert row is not None  # attaching a new catalog makes snapshot 0
+    return int(row[0])
+
+
 def is_contention(error: BaseException) -> bool:
     """Whether an error only says that another writer came first."""
     if not isinstance(error, duckdb.Error):

@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from platform_assets.assets.dbt import PARTITIONS_VARIABLE, PROJECT_DIR, prepare_dbt_project, spans
+from platform_assets.assets.dbt import PARTITIONS_VARIABLE, PROJECT_DIR, prepare_dbt_project
 from platform_assets.datasets.orders import orders
 from platform_assets.dbt.lake_plugin import LAKE_VARIABLE, to_environment
+from platform_assets.partitions import spans
 from platform_assets.pipeline.steps import PROVENANCE
 from platform_assets.warehouse.lake import (
     LakeConfig,

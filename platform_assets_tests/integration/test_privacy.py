@@ -130,7 +130,7 @@ def written(
     out, err = capfd.readouterr()
     return Written(
         {
-            # Dagster's console logger and Python's loggers: which of them says a line is its affair.
+            # Dagster's console logger and Python's loggers: either may say a line.
             "terminal and logs": (out + err + caplog.text).encode(),
             "commands": shown.encode(),
             "ledger": ledger.encode(),

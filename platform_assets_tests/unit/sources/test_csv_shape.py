@@ -71,6 +71,7 @@ def test_records_are_counted_as_python_counts_them(
     file.write_text(content, encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_shape, "BLOCK_BYTES", block)
+        patch.setattr(csv_shape, "COUNTED_BYTES", block)
         records = csv_shape.count_records(file, '"')
         assert (records.count, records.open_line) == (len(rows) + 1, None)
         assert csv_shape.count_lines(file) == len(content.split("\n")) - (content[-1:] == "\n")

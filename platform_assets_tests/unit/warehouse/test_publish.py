@@ -96,4 +96,6 @@ def test_a_condition_on_partitions(lake: Connection) -> None:
 
     assert picked() == []
     assert picked(D3, D1) == ["a1", "a3"]
+    assert picked(D3, D2, D1) == ["a1", "a2", "a3"]
     assert picked("it's") == []
+    assert picked("all", "it's", "2024-01-01", "2024-06-01", D2, "2026-01-01") == ["a2"]
