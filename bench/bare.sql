@@ -88,7 +88,7 @@ FROM lake.raw.customers
 WHERE rowid NOT IN (SELECT id FROM bad_customers UNION ALL SELECT id FROM old_customers);
 
 CREATE TABLE lake.quarantine.customers AS
-SELECT r._partition AS partition, b.rules, concat_ws(' ', r.customer_id) AS row_key,
+SELECT r._partition AS partition, b.rules, r.customer_id AS row_key,
        r._source_file AS source_file, to_json(struct_pack(customer_id := r.customer_id,
            email := r.email, full_name := r.full_name, phone := r.phone, country := r.country,
            consent := r.consent, signed_up_at := r.signed_up_at,
@@ -124,7 +124,7 @@ WHERE rowid NOT IN (SELECT id FROM bad_products WHERE rules <> [])
 QUALIFY row_number() OVER (PARTITION BY product_id ORDER BY rowid DESC) = 1;
 
 CREATE TABLE lake.quarantine.products AS
-SELECT r._partition AS partition, b.rules, concat_ws(' ', r.product_id) AS row_key,
+SELECT r._partition AS partition, b.rules, r.product_id AS row_key,
        r._source_file AS source_file, to_json(struct_pack(product_id := r.product_id,
            name := r.name, category := r.category, unit_price := r.unit_price, cost := r.cost,
            active := r.active)) AS original_row
@@ -200,7 +200,7 @@ FROM lake.raw.orders
 WHERE rowid NOT IN (SELECT id FROM bad_orders UNION ALL SELECT id FROM old_orders);
 
 CREATE TABLE lake.quarantine.orders AS
-SELECT r._partition AS partition, b.rules, concat_ws(' ', r.order_id) AS row_key,
+SELECT r._partition AS partition, b.rules, r.order_id AS row_key,
        r._source_file AS source_file, to_json(struct_pack(order_id := r.order_id,
            customer_id := r.customer_id, product_id := r.product_id, quantity := r.quantity,
            unit_price := r.unit_price, total_amount := r.total_amount, currency := r.currency,

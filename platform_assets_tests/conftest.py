@@ -93,8 +93,8 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         overrides={
             "telemetry": {"enabled": False},
             "event_log_storage": {
-                "module": "dagster._core.storage.event_log",
-                "class": "ConsolidatedSqliteEventLogStorage",
+                "module": "platform_assets.event_log",
+                "class": "PooledSqliteEventLogStorage",
                 "config": {"base_dir": str(tmp_path / "dagster" / "events")},
             },
         },

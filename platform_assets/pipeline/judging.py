@@ -67,7 +67,9 @@ class Judgement:
             raw_table=tables.raw_table(step.dataset.name),
             raw_columns=self.raw_columns,
             verdicts=VERDICTS,
-            key=f"concat_ws(' ', {', '.join('r.' + key for key in keys)})" if keys else "NULL",
+            key=f"nullif(concat_ws(' ', {', '.join('r.' + key for key in keys)}), '')"
+            if keys
+            else "NULL",
             run_id=step.run_id,
             contract_version=compiled.version,
         )
@@ -135,8 +137,8 @@ def _by_partition(step: Step, query: str) -> dict[str, int]:
 def _judged(step: Step, partitions: Sequence[str]) -> str:
     table = tables.raw_table(step.dataset.name)
     return step.dataset.compiled.judge_sql(
-        f"(SELECT *, rowid AS row_id FROM {table} WHERE {in_partitions(partitions)})",
-        passthrough=("row_id", PARTITION_COLUMN),
+        f"(SELECT *, rowid AS _row_id FROM {table} WHERE {in_partitions(partitions)})",
+        passthrough=("_row_id", PARTITION_COLUMN),
         partition_column=PARTITION_COLUMN,
         reference_relation=tables.cleaned_table,
     )
@@ -150,7 +152,7 @@ def _judge_rules(step: Step, partitions: Sequence[str]) -> None:
     """
     step.lake.execute(
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS "
-        f"SELECT row_id AS _rowid, {PARTITION_COLUMN}, _rejected, "
+        f"SELECT _row_id AS _rowid, {PARTITION_COLUMN}, _rejected, "
         "unnest(CASE WHEN _broken IS NOT NULL THEN [_broken] END) AS _broken "
         f"FROM ({_judged(step, partitions)})"
     )
@@ -165,7 +167,7 @@ def _judge_python(step: Step, partitions: Sequence[str]) -> None:
     reader = step.lake.execute(_judged(step, partitions)).to_arrow_reader(PYTHON_BATCH_ROWS)
     for batch in reader:
         verdicts = compiled.judge_batch(batch)
-        rows = pa.table({name: batch.column(name) for name in ("row_id", PARTITION_COLUMN)})
+        rows = pa.table({name: batch.column(name) for name in ("_row_id", PARTITION_COLUMN)})
         found.append(
             rows.take(verdicts.column("_position")).append_column("rule", verdicts.column("rule"))
         )
@@ -186,7 +188,7 @@ def _judge_python(step: Step, partitions: Sequence[str]) -> None:
             FROM (
                 SELECT *, 0 AS source FROM {VERDICTS}
                 UNION ALL BY NAME
-                SELECT row_id AS _rowid, {PARTITION_COLUMN}, [rule] AS _broken,
+                SELECT _row_id AS _rowid, {PARTITION_COLUMN}, [rule] AS _broken,
                        {blocking or "false"} AS _rejected, 1 AS source
                 FROM _python_verdicts
             ) GROUP BY _rowid
