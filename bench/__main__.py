@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import cases, machine
 from bench.measure import ROOT, BenchError
+from bench.plan import DAYS, ORDERS_PER_DAY, STOCK_DAYS, Plan
 from bench.results import document
 
 # Fewer pairs than this are a quick look, not a result.
@@ -26,10 +27,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "data" / "bench")
     parser.add_argument("--only", nargs="+", choices=cases.CASES, default=list(cases.CASES))
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--days", type=int, default=cases.DAYS)
-    parser.add_argument("--orders-per-day", type=int, default=cases.ORDERS_PER_DAY)
+    parser.add_argument("--days", type=int, default=DAYS)
+    parser.add_argument("--orders-per-day", type=int, default=ORDERS_PER_DAY)
     parser.add_argument("--next-days", type=int, default=7)
-    parser.add_argument("--stock-days", type=int, default=cases.STOCK_DAYS)
+    parser.add_argument("--stock-days", type=int, default=STOCK_DAYS)
     parser.add_argument("--scale", type=int, default=1, help="divide the histories by this")
     parser.add_argument("--without-aggregates", action="store_true")
     parser.add_argument("--output", type=Path, help="default: bench/RESULTS.md for a full run")
@@ -41,7 +42,7 @@ def main() -> int:
     options = _arguments()
     # So that SIGTERM, as Ctrl-C, also ends the process that is being measured.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    plan = cases.Plan(
+    plan = Plan(
         work=options.work.absolute(),
         input=options.input and options.input.absolute(),
         days=options.days,
@@ -52,7 +53,7 @@ def main() -> int:
         stock_days=options.stock_days,
         aggregates=not options.without_aggregates,
     )
-    full = cases.Plan(work=plan.work, input=plan.input, pairs=max(plan.pairs, MINIMUM_PAIRS))
+    full = Plan(work=plan.work, input=plan.input, pairs=max(plan.pairs, MINIMUM_PAIRS))
     whole = list(options.only) == list(cases.CASES) and plan == full
     plan.work.mkdir(parents=True, exist_ok=True)
     started, load = datetime.now(UTC), machine.load_average()

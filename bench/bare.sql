@@ -10,6 +10,7 @@
 -- One statement ends with a semicolon at the end of a line; a line "-- stage: name" starts a stage.
 
 -- stage: raw
+CALL lake.set_option('parquet_compression', 'zstd');
 CREATE SCHEMA lake.raw;
 CREATE SCHEMA lake.cleaned;
 CREATE SCHEMA lake.quarantine;

@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--lake", type=Path, required=True)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--batch-mb", type=int, default=256)
+    parser.add_argument("--days", type=int, help="only the first so many")
     parser.add_argument("--without-aggregates", action="store_true")
     options = parser.parse_args()
     if not options.without_aggregates:
@@ -71,14 +72,15 @@ def main() -> None:
 
         aggregates.prepare()
     clock = Clock()
+    days = days_in(options.input)[: options.days]
     config = lake_config(options.lake, options.threads)
     with connect(config) as lake:
         clock.facts["datasets"] = run_steps(
-            lake, options.input, days_in(options.input), clock, options.batch_mb * 1_000_000
+            lake, options.input, days, clock, options.batch_mb * 1_000_000
         )
     if not options.without_aggregates:
         with clock.stage("aggregates"):
-            aggregates.build(config, days_in(options.input), options.lake / "dbt")
+            aggregates.build(config, days, options.lake / "dbt")
     clock.tell()
 
 

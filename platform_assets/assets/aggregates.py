@@ -124,6 +124,8 @@ def _build(
         )
     context.log.info(work.summary())
     if work.is_dbt_needed:
+        # dbt opens an engine of its own, within the same limits.
+        lake.release()
         outcome = _run_dbt(context, lake.config, work, manifest, translator)
         selected = context.selected_asset_check_keys
         yield from (result for key, result in outcome.checks.items() if key in selected)

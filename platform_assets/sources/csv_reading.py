@@ -6,6 +6,7 @@ files and judging their headers (``files``), or counting their bytes (``csv_shap
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Reading:
         inputs: The partitions' files.
         layouts: Files by their header.
         columns: The columns to read; one that a file does not have is NULL there.
+        partition_of: Which partition each file belongs to.
+        number: Of this pass in the process.
     """
 
     dataset: str
@@ -48,6 +51,7 @@ class Reading:
     layouts: Mapping[tuple[str, ...], Sequence[str]]
     columns: tuple[str, ...]
     partition_of: dict[str, str] = field(init=False)
+    number: int = field(init=False, default_factory=itertools.count().__next__)
 
     def __post_init__(self) -> None:
         """Note which partition each file belongs to."""
@@ -66,6 +70,7 @@ class Reading:
         ``parallel=false`` keeps each file's rows in order, so that a row's number in its file is
         known without the price of counting; files are read side by side all the same.
         """
+        rejects, scans = self._reject_tables(number)
         dialect = ", ".join(
             (
                 "auto_detect=false, header=true, filename=true, strict_mode=true, parallel=false",
@@ -74,7 +79,7 @@ class Reading:
                 f"escape={quote_literal(self.quote)}",
                 f"max_line_size={MAX_LINE_BYTES}",
                 f"store_rejects=true, rejects_limit={MAX_REJECTS_PER_FILE}",
-                f"rejects_table='_rejects_{number}', rejects_scan='_reject_scans_{number}'",
+                f"rejects_table='{rejects}', rejects_scan='{scans}'",
             )
         )
         types = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in header)
@@ -91,6 +96,10 @@ class Reading:
             f"{self._file_sql()} AS {FILE_COLUMN} "
             f"FROM read_csv([{paths}], columns={{{types}}}, {dialect})"
         )
+
+    def _reject_tables(self, layout: int) -> tuple[str, str]:
+        """Where the engine notes what it refused: names of this pass, never those of another."""
+        return f"_rejects_{self.number}_{layout}", f"_reject_scans_{self.number}_{layout}"
 
     def _root(self) -> str:
         """The folder, recovered from a file of a known partition."""
@@ -161,13 +170,14 @@ class Reading:
     def _rejected(self, connection: duckdb.DuckDBPyConnection) -> dict[str, SourceError]:
         errors: dict[str, SourceError] = {}
         for number in range(len(self.layouts)):
+            rejects, scans = self._reject_tables(number)
             # The refused line itself is never read out: it may hold personal data.
             rows = connection.execute(
                 f"""
                 SELECT s.file_path, e.line, e.column_name, CAST(e.error_type AS VARCHAR),
                        e.error_message
-                FROM _rejects_{number} AS e
-                JOIN _reject_scans_{number} AS s USING (scan_id, file_id)
+                FROM {rejects} AS e
+                JOIN {scans} AS s USING (scan_id, file_id)
                 ORDER BY s.file_path, e.line
                 """
             ).fetchall()
@@ -176,8 +186,8 @@ class Reading:
                 errors.setdefault(
                     partition, self._refused(path, line, column, str(kind), str(message))
                 )
-            connection.execute(f"DROP TABLE IF EXISTS _rejects_{number}")
-            connection.execute(f"DROP TABLE IF EXISTS _reject_scans_{number}")
+            connection.execute(f"DROP TABLE IF EXISTS {rejects}")
+            connection.execute(f"DROP TABLE IF EXISTS {scans}")
         return errors
 
     def _refused(

@@ -14,6 +14,8 @@ LEDGER = quote_name(LAKE, PLATFORM, "ledger")
 QUARANTINE = quote_name(LAKE, PLATFORM, "quarantine")
 SCHEMAS = (PLATFORM, "raw", "cleaned", "quarantine", "aggregated")
 # A ledger row is tiny: kept in the catalog, it costs no Parquet file a commit.
+# 41 % smaller files for 7 % more time than the format's default (ADR 0001).
+COMPRESSION = "zstd"
 LEDGER_INLINE_ROWS = 1_000
 
 _LEDGER_COLUMNS = """
@@ -66,16 +68,17 @@ def ensure_platform_tables(connection: Connection) -> None:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_name(LAKE, schema)}")
         con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({_LEDGER_COLUMNS})")
 
+    def set_options(con: Connection) -> None:
+        con.execute(f"CALL {LAKE}.set_option('parquet_compression', '{COMPRESSION}')")
+        con.execute(
+            f"CALL {LAKE}.set_option('data_inlining_row_limit', {LEDGER_INLINE_ROWS}, "
+            f"schema => {quote_literal(PLATFORM)}, table_name => 'ledger')"
+        )
+
     # An option can be set only on a table that is committed. The quarantine is made last, so that
     # where both tables are, nothing of this was cut short.
     in_transaction(connection, create_ledger)
-    in_transaction(
-        connection,
-        lambda con: con.execute(
-            f"CALL {LAKE}.set_option('data_inlining_row_limit', {LEDGER_INLINE_ROWS}, "
-            f"schema => {quote_literal(PLATFORM)}, table_name => 'ledger')"
-        ),
-    )
+    in_transaction(connection, set_options)
     in_transaction(
         connection,
         lambda con: con.execute(f"CREATE TABLE IF NOT EXISTS {QUARANTINE} ({_QUARANTINE_COLUMNS})"),

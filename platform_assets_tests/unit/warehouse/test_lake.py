@@ -20,6 +20,7 @@ from platform_assets.warehouse.lake import (
     in_transaction,
     is_contention,
 )
+from platform_assets.warehouse.tables import ensure_platform_tables
 from platform_assets_tests.support import Site
 
 LOCKED = duckdb.IOException('Failed to commit: "database is locked"')
@@ -182,3 +183,12 @@ def test_two_writers_of_one_table_both_get_their_turn(
         in_transaction(lake, work)
     assert attempts == [[1], [2]]
     assert count(lake) == [3]
+
+
+def test_files_are_compressed_as_decided(site: Site) -> None:
+    ensure_platform_tables(site.lake)
+    site.lake.execute("CREATE TABLE lake.raw.numbers AS SELECT range AS n FROM range(5000)")
+    files = site.lake.execute("FROM ducklake_list_files('lake', 'numbers', schema => 'raw')")
+    (path, *_), *_ = files.fetchall()
+    codecs = site.lake.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [path])
+    assert codecs.fetchall() == [("ZSTD",)]
