@@ -6,14 +6,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data/online_retail/by-day
+RETAIL := $(CURDIR)/data/online_retail
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help install demo online-retail dev test lint format bench lock clean
+.PHONY: help install demo online-retail online-retail-dev dev test lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 install: $(READY)  ## the environment, from the hash-locked requirements
 
@@ -30,6 +31,11 @@ demo: $(READY)  ## sample data, backfill, summary: the first useful day
 
 online-retail: $(READY)  ## a real retailer's year; DATA=folder of daily files
 	$(BIN)/python -m examples.online_retail --data "$(DATA)"
+
+online-retail-dev: $(READY)  ## that year in the UI at http://localhost:3000
+	mkdir -p $(RETAIL)/dagster_home
+	RETAIL_DATA="$(abspath $(DATA))" PLATFORM_ASSETS_DATA_DIR="$(RETAIL)" DAGSTER_HOME="$(RETAIL)/dagster_home" \
+		$(BIN)/dagster dev -m examples.online_retail.definitions
 
 dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
 	$(BIN)/platform-assets dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,8 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -26,7 +29,9 @@ STARTED_ELSEWHERE = {
     "make lint": "CI runs it before the tests",
     "make bench": "takes an hour",
 }
-READY_SECONDS = 90
+READY_SECONDS, STOP_SECONDS = 90, 60.0
+# Servers: they are started, asked, and stopped.
+SERVERS = ("make dev", "make online-retail-dev")
 
 
 def commands_of(page: Path) -> list[str]:
@@ -38,7 +43,7 @@ DOCUMENTED = [
     pytest.param(command, id=f"{page.relative_to(ROOT)}: {command}")
     for page in PAGES
     for command in commands_of(page)
-    if command not in STARTED_ELSEWHERE and not command.startswith("make online-retail")
+    if command not in STARTED_ELSEWHERE and not command.startswith("make online-retail ")
 ]
 
 
@@ -106,8 +111,8 @@ def test_make_demo_ends_well_and_every_row_adds_up(
 def test_a_documented_command_works(command: str, clone: Path, environment: dict[str, str]) -> None:
     if command == "make demo":
         return  # the fixture ran it; its own test looks at the result
-    if command == "make dev":
-        assert_the_ui_comes_up(clone, environment)
+    if command.startswith(SERVERS):
+        assert_the_ui_comes_up(command, clone, environment)
         return
     done = subprocess.run(
         ["bash", "-c", command],
@@ -121,12 +126,12 @@ def test_a_documented_command_works(command: str, clone: Path, environment: dict
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def assert_the_ui_comes_up(clone: Path, environment: dict[str, str]) -> None:
+def assert_the_ui_comes_up(command: str, clone: Path, environment: dict[str, str]) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 3000)) == 0:
             pytest.skip("port 3000 is in use on this machine")
     process = subprocess.Popen(
-        ["make", "dev"],
+        command.split(),
         cwd=clone,
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -137,11 +142,30 @@ def assert_the_ui_comes_up(clone: Path, environment: dict[str, str]) -> None:
         assert answers("http://127.0.0.1:3000/server_info")
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=30)
+        survivors = outlived(process)
+    assert not survivors, f"Ctrl-C did not end: {survivors}"
+
+
+def outlived(process: subprocess.Popen[bytes]) -> list[str]:
+    """What of a process group is still there long after Ctrl-C; it is killed."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while (alive := members(process.pid)) and time.monotonic() < deadline:
+        process.poll()
+        time.sleep(0.2)
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=STOP_SECONDS)
+    return [" ".join(each.cmdline()) for each in alive if each.is_running()]
+
+
+def members(group: int) -> list[psutil.Process]:
+    """The living processes of a group."""
+    found = []
+    for each in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(each.pid) == group and each.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(each)
+    return found
 
 
 def answers(url: str) -> bool:
