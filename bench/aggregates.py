@@ -19,13 +19,14 @@ def prepare() -> None:
     dbt.prepare_dbt_project()
 
 
-def build(lake: LakeConfig, partitions: Sequence[str], target: Path) -> None:
-    """Build every model from every partition, tests included.
+def build(lake: LakeConfig, partitions: Sequence[str], target: Path, *, everything: bool) -> None:
+    """Build every model, tests included.
 
     Args:
         lake: The lake.
         partitions: The days.
         target: Folder of the run's files.
+        everything: Whether the tables are built anew, from all partitions.
 
     Raises:
         SystemExit: dbt refused.
@@ -33,7 +34,7 @@ def build(lake: LakeConfig, partitions: Sequence[str], target: Path) -> None:
     outcome = dbt.run_dbt(
         lake,
         partitions,
-        ["--full-refresh"],
+        ["--full-refresh"] if everything else [],
         manifest=dbt.load_manifest(),
         translator=DagsterDbtTranslator(),
         target=target / "run",

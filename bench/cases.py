@@ -8,7 +8,7 @@ library is imported.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.measure import (
@@ -25,6 +25,8 @@ from bench.results import Section, milliseconds, seconds, times
 
 HISTORY_ORDERS_PER_DAY = 6_000
 SHORT_HISTORY, LONG_HISTORY = 365, 3_650
+# Days published one by one; more than the platform lets small files come together (history_run).
+DAILY = 40
 STOCK_LAUNCHED = 5
 # 10M orders and three times as many.
 LARGE_FACTOR = 3
@@ -103,7 +105,7 @@ def _stages(runs: Sequence[Measured]) -> str:
             median(each.told["stages"][stage][figure] for each in runs)
             for figure in ("seconds", "cpu_seconds")
         ]
-        parts.append(f"{stage} {figures[0]:.1f} s ({figures[1]:.1f} s)")
+        parts.append(f"{stage} {figures[0]:.2f} s ({figures[1]:.2f} s)")
     return ", ".join(parts)
 
 
@@ -222,37 +224,41 @@ def _launched(plan: Plan, shop: Path, days: Sequence[str], executor: str) -> lis
 
 def after_history(plan: Plan) -> Section:
     """One more day after a year of history and after ten."""
-    lengths = [max(1, days // plan.scale) for days in (SHORT_HISTORY, LONG_HISTORY)]
+    lengths = [max(2 * DAILY, days // plan.scale) for days in (SHORT_HISTORY, LONG_HISTORY)]
     shop = plan.shop(lengths[1] + plan.next_days, HISTORY_ORDERS_PER_DAY)
+    days = sorted(path.stem for path in (shop / "orders").glob("*.csv"))
     section = Section(
         "One more day after a year and after ten",
         f"{HISTORY_ORDERS_PER_DAY:,} orders a day; the median of {plan.next_days} next days, each "
-        "published by a new session: customers, products (unchanged) and orders, raw and cleaned. "
-        "The history stands in few files, as a backfill leaves it, or in a file a day, as daily "
-        "work leaves it; aggregates are not part of this.",
-        ("history", "files", "one more day", "processor time"),
+        "published by a new process from its start to its end: customers, products (unchanged), "
+        "orders and the aggregates with their tests, without Dagster. The history was filled at "
+        f"once but for its last {DAILY} days, which were published one by one.",
+        ("history", "files of its tables", "one more day", "without the start", "processor time"),
     )
-    for layout in ("few files", "a file a day"):
-        found: list[Mapping[str, float]] = []
-        for length in lengths:
-            told = run_module(
-                "bench.history_run", "--input", shop, "--lake", plan.fresh("lake-history"),
-                "--history", length, "--next", plan.next_days, "--layout", layout,
-            ).told  # fmt: skip
-            figures = {name: median(told[f"next_{name}"]) for name in ("seconds", "cpu_seconds")}
-            found.append(figures)
-            section.row(
-                f"{length:,} days, {layout}",
-                f"{told['files']:,}",
-                milliseconds(figures["seconds"]),
-                milliseconds(figures["cpu_seconds"]),
-            )
-            stages = ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in told["next_stages"].items())
-            section.note(f"{length:,} days, {layout}, processor time by stage: {stages}.")
-        growth = found[1]["seconds"] / found[0]["seconds"]
-        section.goal(
-            f"ten years against one, {layout}", times(growth), "at most 1.10x", met=growth <= 1.1
+    found: list[float] = []
+    for length in lengths:
+        lake = plan.fresh("lake-history")
+        where = ("--input", shop, "--lake", lake)
+        told = run_module("bench.history_run", *where, "--history", length, "--daily", DAILY).told
+        nexts = [
+            run_module("bench.day_run", *where, "--day", day)
+            for day in days[length : length + plan.next_days]
+        ]
+        found.append(median(each.seconds for each in nexts))
+        section.row(
+            f"{length:,} days",
+            f"{told['files']:,}",
+            milliseconds(found[-1]),
+            milliseconds(median(_told(nexts, "seconds"))),
+            milliseconds(median(each.cpu_seconds for each in nexts)),
         )
+        section.note(f"{length:,} days: {_stages(nexts)}.")
+    growth = found[1] / found[0]
+    section.goal("ten years against one", times(growth), "at most 1.10x", met=growth <= 1.1)
+    section.note(
+        "What grows is the look-up of customers: their keys are read once by the contract's rule "
+        "and once by dbt's test, and ten years have ten times as many."
+    )
     return section
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from platform_assets.contracts.pii import pii_session_variables
 from platform_assets.warehouse.lake import LakeConfig
 
-MEMORY_LIMIT = "700MB"
+MEMORY_LIMIT = "600MB"
 # Hashes have to be the same on both sides, so the key is fixed; it protects nothing.
 PII_KEY = b"benchmark key, not a secret"
 

@@ -80,7 +80,7 @@ def main() -> None:
         )
     if not options.without_aggregates:
         with clock.stage("aggregates"):
-            aggregates.build(config, days, options.lake / "dbt")
+            aggregates.build(config, days, options.lake / "dbt", everything=True)
     clock.tell()
 
 

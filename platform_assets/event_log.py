@@ -11,6 +11,8 @@ file with the same tables: either class opens what the other wrote.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,11 +27,14 @@ from dagster._core.storage.event_log.sqlite.consolidated_sqlite_event_log import
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from watchdog.events import FileSystemEvent, PatternMatchingEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+
+_LOG = logging.getLogger(__name__)
 
 EventHandler = Callable[[dg.EventLogEntry, str], None]
 KEPT_CONNECTIONS = 4
 STOP_SECONDS = 15.0
+# Longer than a commit takes from its first byte to its end.
+SETTLED_SECONDS = 0.25
 
 
 class PooledSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
@@ -74,37 +79,66 @@ class PooledSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
         return str(Path(self._base_dir) / f"{SQLITE_EVENT_LOG_FILENAME}.db")
 
     @cached_property
-    def _observer(self) -> BaseObserver:
+    def _watch(self) -> _Watch:
         """Started when the first one watches."""
-        observer = Observer()
-        observer.schedule(_CommitHandler(self._database, self._tell_watchers), self._base_dir)
-        observer.start()
-        return observer
+        return _Watch(self._database, self._tell_watchers)
 
     def _tell_watchers(self) -> None:
-        self.on_modified()  # type: ignore[no-untyped-call] # the parent has no types
+        try:
+            self.on_modified()  # type: ignore[no-untyped-call] # the parent has no types
+        except db.exc.SQLAlchemyError:
+            # Those who watch hear of it with the next commit; the watch itself goes on.
+            _LOG.exception("the event log could not be read for those who watch a run")
 
     def watch(self, run_id: str, cursor: str | None, callback: EventHandler) -> None:
         """Call back for each event of a run from a cursor on, whichever process writes it."""
         self._watchers[run_id][callback] = cursor
-        assert self._observer.is_alive()
+        self._watch.look()
 
     def dispose(self) -> None:
         """Close the connections and end the watch."""
+        if "_watch" in vars(self):
+            self._watch.stop()
         self._engine.dispose()
-        if "_observer" in vars(self):
-            self._observer.stop()
-            self._observer.join(timeout=STOP_SECONDS)
 
 
-class _CommitHandler(PatternMatchingEventHandler):
-    """Notices commits where they are written: beside the database, until SQLite merges them."""
+class _Watch(PatternMatchingEventHandler):
+    """Tells of commits where they are written: beside the database, until SQLite merges them.
+
+    A commit's bytes are noticed a moment before anybody can read it, so who is told at once is told
+    once more when it has settled; otherwise the last event of a run could stay unseen.
+    """
 
     def __init__(self, database: str, tell: Callable[[], None]) -> None:
         super().__init__(patterns=[database, f"{database}-wal"])
         self._tell = tell
+        self._written, self._over = threading.Event(), threading.Event()
+        self._observer = Observer()
+        self._observer.schedule(self, str(Path(database).parent))
+        self._observer.start()
+        self._teller = threading.Thread(target=self._run, name="event-log-watch", daemon=True)
+        self._teller.start()
+
+    def look(self) -> None:
+        """There may be something new."""
+        self._written.set()
 
     def on_modified(self, event: FileSystemEvent) -> None:
-        """Hand on that there may be something new."""
+        """A file was written to."""
         del event
-        self._tell()
+        self.look()
+
+    def _run(self) -> None:
+        while self._written.wait() and not self._over.is_set():
+            self._written.clear()
+            self._tell()
+            self._over.wait(SETTLED_SECONDS)
+            self._tell()
+
+    def stop(self) -> None:
+        """End both threads."""
+        self._over.set()
+        self._written.set()
+        self._observer.stop()
+        self._observer.join(timeout=STOP_SECONDS)
+        self._teller.join(timeout=STOP_SECONDS)

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         None, description="Folder that the demo shop delivers to. Default: <data_dir>/shop"
     )
     memory_limit: str = Field(
-        "700MB",
+        "600MB",
         pattern=r"^\d+(\.\d+)?\s*([KMGT]i?B)$",
         description="Memory that the engine may use before it spills to disk.",
     )

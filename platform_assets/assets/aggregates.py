@@ -30,6 +30,7 @@ from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.settings import load_settings
 from platform_assets.sql import quote_name
 from platform_assets.warehouse import ledger
+from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import (
     LAKE,
     Connection,
@@ -137,6 +138,7 @@ def _build(
         yield from _standing_checks(context)
     with lake.get_connection() as connection:
         entries = _record(connection, context, work, started)
+        compact(connection, *entries)
         totals = {asset: _total(connection, asset) for asset in entries}
     # Dagster wants what is upstream first.
     yield from _materialize_views(context, work)

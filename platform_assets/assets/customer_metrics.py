@@ -81,6 +81,13 @@ COMPILED = compile_contract(CustomerMetric, "customer_metrics")
 RULES = tuple(rule for rule in COMPILED.rules if rule.kind != "cast")
 """What the frame can break; that text can be cast is no question for typed columns."""
 
+# pandas knows no decimals, so it is given the rank of a value, which the engine takes exactly.
+_RANKED = """
+    SELECT * EXCLUDE (main_value),
+        dense_rank() OVER (PARTITION BY main_currency ORDER BY main_value) AS main_rank
+    FROM ({by_customer})
+    ORDER BY customer_id
+"""
 # What is measured in several currencies cannot be added, so a customer's value is ranked among
 # customers of the same main currency.
 _BY_CUSTOMER = """
@@ -100,10 +107,9 @@ _BY_CUSTOMER = """
         max_by(currency, (orders, currency)) AS main_currency,
         CAST(date_diff('day', max(last_order_at), any_value(newest.ordered_at)) AS BIGINT)
             AS days_since_last_order,
-        CAST(max_by(total, (orders, currency)) AS DOUBLE) AS main_value
+        max_by(total, (orders, currency)) AS main_value
     FROM by_currency, newest
     GROUP BY customer_id
-    ORDER BY customer_id
 """
 
 Results = Iterator[dg.MaterializeResult[Any] | dg.Output[None] | dg.AssetCheckResult]
@@ -207,18 +213,19 @@ def measure(connection: Connection) -> pd.DataFrame:
         for name in CURRENCIES
     )
     query = _BY_CUSTOMER.format(fct_orders=aggregated_table("fct_orders"), values=values)
-    return _scored(connection.execute(query).to_arrow_table())
+    ranked = _RANKED.format(by_customer=query)
+    return _scored(connection.execute(ranked).to_arrow_table())
 
 
 def _scored(grouped: pa.Table) -> pd.DataFrame:
-    value = grouped.column("main_value").to_pandas()
+    value = grouped.column("main_rank").to_pandas()
     currency = grouped.column("main_currency").to_pandas()
     scores = {
         "recency_score": _score(-grouped.column("days_since_last_order").to_pandas()),
         "frequency_score": _score(grouped.column("orders").to_pandas()),
         "monetary_score": _score(value, by=currency),
     }
-    table = grouped.drop_columns(["main_value"])
+    table = grouped.drop_columns(["main_rank"])
     for name, score in scores.items():
         table = table.append_column(name, pa.array(score))
     return COMPILED.to_frame(table)

@@ -29,6 +29,7 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.warehouse import ledger, quarantine, tables
+from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
@@ -127,6 +128,8 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     for batch in batches(waiting, lambda each: each.raw.bytes, step.batch_bytes):
         for entry in _clean_batch(step, asset, batch):
             entries[entry.partition] = entry
+    if waiting:
+        compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
 
 
@@ -146,12 +149,10 @@ def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[st
     moved: set[str] = set()
     for rule in (r for r in step.dataset.compiled.rules if r.references is not None):
         assert rule.references is not None  # narrowed by the filter above
-        newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
-        moved |= {
-            key
-            for key, entry in standing.items()
-            if entry.broken.get(rule.name) and (entry.snapshot or 0) < newest
-        }
+        orphans = {key: e for key, e in standing.items() if e.broken.get(rule.name)}
+        if orphans:
+            newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
+            moved |= {key for key, entry in orphans.items() if (entry.snapshot or 0) < newest}
     return moved
 
 

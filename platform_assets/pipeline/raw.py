@@ -26,6 +26,7 @@ from platform_assets.provenance import FILE_COLUMN, PROVENANCE_COLUMNS
 from platform_assets.sources.base import Extract, SourceInput
 from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
@@ -72,6 +73,8 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
         for entry in _load_batch(step, asset, batch, columns):
             entries[entry.partition] = entry
+    if waiting:
+        compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
 
 

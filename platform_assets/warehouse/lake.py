@@ -48,7 +48,7 @@ class LakeConfig:
     catalog: Path
     files: Path
     scratch: Path
-    memory_limit: str = "700MB"
+    memory_limit: str = "600MB"
     threads: int | None = None
     variables: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 

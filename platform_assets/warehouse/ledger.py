@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
 
 
@@ -146,7 +147,7 @@ def latest(
     """
     where = f"asset = {quote_literal(asset)}"
     if partitions is not None:
-        where += f" AND partition IN {literal_list(partitions)}"
+        where += f" AND {in_partitions(partitions, 'partition')}"
     return {entry.partition: entry for entry in _fetch(connection, where, statuses)}
 
 

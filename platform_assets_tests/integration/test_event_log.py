@@ -129,3 +129,27 @@ def test_who_watches_a_run_hears_of_events_that_another_process_writes(
         finally:
             writer.communicate(timeout=SECONDS)
     assert "ASSET_MATERIALIZATION" in heard
+
+
+def test_a_read_that_fails_does_not_end_the_watch(
+    pooled: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = pooled.event_log_storage
+    heard, tried = threading.Event(), threading.Event()
+    read = storage.get_records_for_run
+
+    def fail(*_: object, **__: object) -> None:
+        tried.set()
+        raise db.exc.OperationalError("SELECT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(storage, "get_records_for_run", fail)
+    job = dg.Definitions(
+        [dg.asset(name="one")(lambda: None)]
+    ).resolve_implicit_global_asset_job_def()
+    run_id = "0a1b2c3d-0000-4000-8000-000000000001"
+    storage.watch(run_id, None, lambda *_: heard.set())
+    assert tried.wait(SECONDS)
+    monkeypatch.setattr(storage, "get_records_for_run", read)
+    job.execute_in_process(instance=pooled, run_id=run_id)
+    assert heard.wait(SECONDS)
+    assert "could not be read for those who watch" in caplog.text
