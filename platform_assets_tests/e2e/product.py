@@ -78,7 +78,7 @@ class Installation:
             try:
                 output, _ = process.communicate(timeout=COMMAND_SECONDS)
             except BaseException:
-                # dbt is a process of its own, which would outlive the command.
+                # What it started would outlive the command.
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         assert process.returncode == 0, f"{arguments}: {output}"
