@@ -25,6 +25,7 @@ LAKE = "lake"
 EXTENSIONS = ("sqlite_scanner", "ducklake")
 # A commit takes 10 to 30 ms; with several writers the queue drains in far less than this.
 CONTENTION_ATTEMPTS = 60
+OPENING_ATTEMPTS = 10
 CONTENTION_TIMEOUT_SECONDS = 120.0
 
 T = TypeVar("T")
@@ -82,7 +83,9 @@ def _prepare_catalog(catalog: Path) -> None:
     catalog.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(catalog, timeout=60)
     try:
-        connection.execute("PRAGMA journal_mode=wal")
+        # A change of mode does not wait for others as all else does: it is asked for only once.
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.execute("PRAGMA journal_mode=wal")
     finally:
         connection.close()
 
@@ -101,19 +104,26 @@ def engine_options(config: LakeConfig) -> dict[str, str | bool | int | float | l
     return options
 
 
+def _may_be_a_race(error: Exception) -> bool:
+    """Whether another process that opens the same new lake may be the cause."""
+    return isinstance(error, duckdb.Error) or (
+        isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    )
+
+
 def attach(connection: Connection, config: LakeConfig) -> None:
     """Attach the lake to an engine opened with ``engine_options``, offline."""
     for name in EXTENSIONS:
         connection.execute(f"LOAD {quote_literal(str(extension_file(name)))}")
-    _prepare_catalog(config.catalog)
     config.files.mkdir(parents=True, exist_ok=True)
     catalog = quote_literal(f"ducklake:sqlite:{config.catalog}")
-    # Two processes that meet a new catalog both want to create its tables. The catalog remembers
-    # where its files were; the setting decides, so that a lake can be moved.
+    # Two processes that meet a new catalog both want to set its mode and to create its tables. The
+    # catalog remembers where its files were; the setting decides, so that a lake can be moved.
     for attempt in stamina.retry_context(
-        on=duckdb.Error, attempts=8, wait_initial=0.05, wait_max=1.0
+        on=_may_be_a_race, attempts=OPENING_ATTEMPTS, wait_initial=0.05, wait_max=1.0
     ):
         with attempt:
+            _prepare_catalog(config.catalog)
             connection.execute(
                 f"ATTACH IF NOT EXISTS {catalog} AS {LAKE} "
                 f"(DATA_PATH {quote_literal(str(config.files))}, OVERRIDE_DATA_PATH true, "

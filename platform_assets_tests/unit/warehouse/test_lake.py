@@ -192,3 +192,38 @@ def test_files_are_compressed_as_decided(site: Site) -> None:
     (path, *_), *_ = files.fetchall()
     codecs = site.lake.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [path])
     assert codecs.fetchall() == [("ZSTD",)]
+
+
+def test_a_new_catalog_that_is_locked_for_a_moment_is_opened_all_the_same(
+    lake_config: LakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake_config.catalog.parent.mkdir(parents=True)
+    holder = sqlite3.connect(lake_config.catalog)
+    holder.execute("BEGIN EXCLUSIVE")
+    attempts: list[int] = []
+    prepare = module._prepare_catalog
+
+    def prepared(catalog: Path) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise sqlite3.OperationalError("database is locked")
+        holder.rollback()
+        prepare(catalog)
+
+    monkeypatch.setattr(module, "_prepare_catalog", prepared)
+    with connect(lake_config) as lake:
+        assert lake.execute("FROM lake.current_snapshot()").fetchone() is not None
+    holder.close()
+    assert len(attempts) == 2
+
+
+def test_a_catalog_that_stays_locked_is_said_to_be(
+    lake_config: LakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: Path) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(module, "_prepare_catalog", locked)
+    with pytest.raises(SettingsError, match="cannot be opened") as caught, connect(lake_config):
+        pass
+    assert caught.value.found == "database is locked"
