@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from platform_assets.contracts import CompiledContract, Contract, compile_contract
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Partitions, Unpartitioned
-from platform_assets.sources.base import Source
+from platform_assets.sources.base import WindowSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -39,7 +39,7 @@ class Dataset:
 
     name: str
     contract: type[Contract]
-    source: Source
+    source: WindowSource
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     description: str = ""

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,7 +17,7 @@ from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
-from platform_assets.resources import FolderResource, LakeResource
+from platform_assets.resources import ConnectionResource, LakeResource
 from platform_assets.settings import load_settings
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection
@@ -51,7 +50,7 @@ def build_dataset_assets(
 
 def _spec(dataset: Dataset, layer: str, key: dg.AssetKey, **options: Any) -> dg.AssetSpec:  # noqa: ANN401
     texts = {
-        "raw": f"{dataset.name} as delivered: all text, nothing judged.",
+        "raw": f"{dataset.name} as delivered: nothing judged.",
         "cleaned": f"{dataset.name} that keep their contract: typed, deduplicated, reconciled.",
         "quarantine": f"{dataset.name} that break a rule: whole, with every rule they break.",
     }
@@ -77,7 +76,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"raw_{dataset.name}",
-        specs=[_spec(dataset, "raw", key, kinds={"duckdb", "csv"})],
+        specs=[_spec(dataset, "raw", key, kinds={"duckdb", dataset.source.kind})],
         backfill_policy=_backfill_policy(dataset),
         required_resource_keys={LAKE_KEY, dataset.source.connection},
         pool=f"raw_{dataset.name}",
@@ -190,10 +189,10 @@ def _step(context: dg.AssetExecutionContext, dataset: Dataset, connection: Conne
     )
 
 
-def _connections(context: dg.AssetExecutionContext, dataset: Dataset) -> dict[str, Path]:
+def _connections(context: dg.AssetExecutionContext, dataset: Dataset) -> dict[str, object]:
     name = dataset.source.connection
     resource = getattr(context.resources, name, None)
-    return {name: resource.connection} if isinstance(resource, FolderResource) else {}
+    return {name: resource.connection} if isinstance(resource, ConnectionResource) else {}
 
 
 def key_version(dataset: Dataset, key: bytes | None) -> str:

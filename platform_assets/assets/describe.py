@@ -48,7 +48,7 @@ def _provenance() -> list[dg.TableColumn]:
 
 
 def raw_schema(compiled: CompiledContract) -> dg.TableSchema:
-    """Columns of the raw table: the source's names, all text."""
+    """Columns of the raw table: the source's names; their types are told by each load."""
     columns = [
         dg.TableColumn(column.source, "VARCHAR", description=column.description or None)
         for column in compiled.columns

@@ -19,10 +19,14 @@ Grammar, with ASCII whitespace tolerated around everything but text:
 * date: `YYYY-MM-DD`, years 0001 to 9999. datetime: the same, then optionally `T` or a space and
   `HH:MM[:SS[.ffffff]]`, then optionally `Z` or `±HH[:MM]`, which is converted to UTC.
 * date and datetime with a `format`: see `formats.py`.
+
+Where a source has types of its own (a database, Parquet), a value that fits the column's type is
+taken as it is; any other is read by its text, with the grammar above.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,6 +36,11 @@ from platform_assets.contracts import formats
 from platform_assets.contracts.types import ColumnType
 from platform_assets.sql import quote_literal
 
+TEXT = "VARCHAR"
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_WIDE_INTEGERS = ("UBIGINT", "HUGEINT", "UHUGEINT")
+_TIMESTAMPS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS")
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _SPACE = r"[\t-\r ]*"
 _TRIM = "E' \\t\\n\\x0B\\x0C\\r'"
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -172,17 +181,69 @@ def _formatted(text: str, sql_type: str, format: str) -> Cast:
     )
 
 
-def cast(text: str, type_: ColumnType, format: str | None = None) -> Cast:
-    """Build the cast of a text expression to a column's type.
+def _within(value: str, sql_type: str, first: str, last: str) -> str:
+    """A date or time as it is, or NULL outside the years that a contract knows (infinity is)."""
+    bounds = f"{sql_type} '{first}' AND {sql_type} '{last}'"
+    return f"CASE WHEN {value} BETWEEN {bounds} THEN {value} END"
+
+
+def _instant(value: str, source_type: str) -> str | None:
+    """A time of a source with types as a timestamp in UTC; None: only its text tells."""
+    if source_type in _TIMESTAMPS:
+        return f"CAST({value} AS TIMESTAMP)"
+    if source_type == "TIMESTAMP WITH TIME ZONE":
+        return f"make_timestamp(epoch_us({value}))"
+    if source_type == "TIMESTAMP_NS":
+        # Only what is exact to the microsecond; the rest would be cut off.
+        return f"CASE WHEN epoch_ns({value}) % 1000 = 0 THEN CAST({value} AS TIMESTAMP) END"
+    return f"CAST({value} AS TIMESTAMP)" if source_type == "DATE" else None
+
+
+def _direct(value: str, type_: ColumnType, source_type: str) -> str | None:
+    """The typed value of a source with types, without its text; None: only its text tells."""
+    if type_.python is str:
+        return f"CAST({value} AS VARCHAR)"
+    whole = source_type in _INTEGERS
+    if type_.python is int and (whole or source_type in _WIDE_INTEGERS):
+        return f"TRY_CAST({value} AS BIGINT)"
+    if type_.python is bool and source_type == "BOOLEAN":
+        return value
+    if type_.python is float and (whole or source_type in ("FLOAT", "DOUBLE")):
+        return f"CASE WHEN isfinite(CAST({value} AS DOUBLE)) THEN CAST({value} AS DOUBLE) END"
+    if type_.python is Decimal:
+        found = _DECIMAL.fullmatch(source_type)
+        scale = int(found[2]) if found else 0
+        # TRY_CAST rounds what has more decimals than the column; that is left to the text.
+        if (whole or found) and scale <= type_.scale:
+            return f"TRY_CAST({value} AS {type_.sql})"
+    if type_.python is date and source_type == "DATE":
+        return _within(value, "DATE", "0001-01-01", "9999-12-31")
+    if type_.python is datetime:
+        instant = _instant(value, source_type)
+        if instant is not None:
+            return _within(
+                f"({instant})", "TIMESTAMP", "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
+            )
+    return None
+
+
+def cast(text: str, type_: ColumnType, format: str | None = None, source_type: str = TEXT) -> Cast:
+    """Build the cast of a source's value to a column's type.
 
     Args:
-        text: SQL expression of type VARCHAR, cheap to repeat: a column reference.
+        text: SQL expression of the source's value, cheap to repeat: a column reference.
         type_: The type wanted.
         format: strptime format of a date or datetime, already examined.
+        source_type: The engine's type of the source's value.
 
     Returns:
-        The cast; its value is NULL where the text is NULL or not of the grammar.
+        The cast; its value is NULL where the source's value is NULL or not of the grammar.
     """
+    if source_type != TEXT:
+        direct = _direct(text, type_, source_type)
+        if direct is not None:
+            return Cast(direct, lambda probe: probe, shortcut=direct)
+        text = f"CAST({text} AS VARCHAR)"
     if format is not None:
         return _formatted(text, type_.sql, format)
     if type_.python is Decimal:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -19,15 +19,17 @@ import pyarrow as pa
 from pandera.errors import SchemaInitError
 
 from platform_assets.contracts import docs, judge, pii, python_rules
-from platform_assets.contracts.casts import cast
+from platform_assets.contracts.casts import TEXT, cast
 from platform_assets.contracts.columns import Column, Place, describe_columns
 from platform_assets.contracts.model import Contract
 from platform_assets.contracts.rules import Rule, build_rules
 from platform_assets.errors import ContractError
 from platform_assets.sql import quote_identifier as q
-from platform_assets.sql import quote_literal
 
 Layer = Literal["raw", "cleaned"]
+SourceTypes = Mapping[str, str]
+"""The engine's type of each of the source's columns, by lower-case name; the others are text."""
+ALL_TEXT: SourceTypes = {}
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,20 @@ class CompiledContract:
             fix="Correct the name.",
         )
 
-    def ddl(self, table: str, layer: Layer, extra: Sequence[tuple[str, str]] = ()) -> str:
+    def ddl(
+        self,
+        table: str,
+        layer: Layer,
+        extra: Sequence[tuple[str, str]] = (),
+        source_types: SourceTypes = ALL_TEXT,
+    ) -> str:
         """Write the statement that creates a table.
 
         Args:
             table: The table, quoted by the caller where it needs to be.
-            layer: "raw" (the source's columns, all text) or "cleaned" (what is published).
+            layer: "raw" (the source's columns) or "cleaned" (what is published).
             extra: Name and SQL type of further columns, such as provenance.
+            source_types: Types of the source's columns that are not text.
 
         Returns:
             A CREATE TABLE IF NOT EXISTS statement.
@@ -109,7 +118,7 @@ class CompiledContract:
             ContractError: An extra column has the name of one of the contract's.
         """
         if layer == "raw":
-            own = [(c.source, "VARCHAR") for c in self.columns]
+            own = [(c.source, source_types.get(c.source.lower(), TEXT)) for c in self.columns]
         else:
             own = list(self.published_columns)
         taken = {name.lower() for name, _ in own}
@@ -124,24 +133,32 @@ class CompiledContract:
         columns = ", ".join(f"{q(name)} {sql_type}" for name, sql_type in [*own, *extra])
         return f"CREATE TABLE IF NOT EXISTS {table} ({columns})"
 
-    def cast_sql(self, column: Column | str, alias: str = "", *, judged: bool = False) -> str:
-        """Write the cast of a text column as one expression.
+    def cast_sql(
+        self,
+        column: Column | str,
+        alias: str = "",
+        *,
+        judged: bool = False,
+        source_types: SourceTypes = ALL_TEXT,
+    ) -> str:
+        """Write the cast of a source's column as one expression.
 
         Args:
             column: The column, or its name in the contract.
-            alias: Alias of the relation that holds the source's text.
+            alias: Alias of the relation that holds the source's values.
             judged: Whether it is used only of rows that were judged and not rejected, which
                 allows a cheaper cast of the same value.
+            source_types: Types of the source's columns that are not text.
 
         Returns:
-            SQL that gives the typed value, or NULL where the text cannot be read as one.
+            SQL that gives the typed value, or NULL where the source's cannot be read as one.
 
         Raises:
             ContractError: The contract has no such column.
         """
         found = self.column(column) if isinstance(column, str) else column
         text = (f"{q(alias)}." if alias else "") + q(found.source)
-        whole = cast(text, found.type, found.format)
+        whole = cast(text, found.type, found.format, source_types.get(found.source.lower(), TEXT))
         # A warning does not reject a row: its text may be anything.
         return whole.trusted if judged and found.severity == "error" else whole.sql
 
@@ -152,18 +169,20 @@ class CompiledContract:
         passthrough: Sequence[str] = (),
         partition_column: str | None = None,
         reference_relation: Callable[[str], str] | None = None,
+        source_types: SourceTypes = ALL_TEXT,
     ) -> str:
-        """Write the query that types and judges rows of text, in one scan.
+        """Write the query that types and judges rows, in one scan.
 
         Keep its result in a table before filtering it: a filter above this query would be
         pushed below it by the optimizer, and evaluate the rules twice.
 
         Args:
-            text_relation: A table, or a subquery in brackets, with the source's columns as text.
+            text_relation: A table, or a subquery in brackets, with the source's columns.
             passthrough: Further columns of it to keep.
             partition_column: Column of the contract or of passthrough within which unique
                 rules hold; None for the whole relation.
             reference_relation: Gives the relation that holds a dataset's published rows.
+            source_types: Types of the source's columns that are not text.
 
         Returns:
             A SELECT of the typed columns, passthrough, `_broken VARCHAR[]` (NULL where nothing
@@ -172,7 +191,9 @@ class CompiledContract:
         Raises:
             ContractError: The passthrough, partition or reference relation does not fit.
         """
-        request = judge.Request(text_relation, passthrough, partition_column, reference_relation)
+        request = judge.Request(
+            text_relation, passthrough, partition_column, reference_relation, source_types
+        )
         return judge.judge_sql(self._place, self.columns, self.rules, request)
 
     def judge_batch(self, batch: pa.Table | pa.RecordBatch) -> pa.Table:
@@ -229,19 +250,6 @@ class CompiledContract:
         own = [f"{pii.pii_sql(c)} AS {q(c.name)}" for c in self.columns if c.pii != "drop"]
         listed = ", ".join([*own, *(q(p) for p in passthrough)])
         return f"SELECT {listed} FROM {typed_relation}"
-
-    def to_row_json_sql(self, alias: str = "") -> str:
-        """Write the whole original row as one JSON object of text.
-
-        Args:
-            alias: Alias of the relation of text.
-
-        Returns:
-            An SQL expression of type VARCHAR; a null stays a JSON null.
-        """
-        prefix = f"{q(alias)}." if alias else ""
-        pairs = ", ".join(f"{quote_literal(c.source)}, {prefix}{q(c.source)}" for c in self.columns)
-        return f"CAST(json_object({pairs}) AS VARCHAR)"
 
     def markdown(self) -> str:
         """Write the contract's page.

@@ -5,7 +5,7 @@ Belongs here: the shape of that query. Does not belong here: single casts and ch
 It is built of layers, each a subquery over the one before. The engine computes a layer's
 columns once, however often the next one names them, so nothing is cast or looked up twice:
 
-1. `probe`: the text columns, and the engine's own TRY_CAST of each.
+1. `probe`: the source's columns, and the engine's own TRY_CAST of each.
 2. `typed`: the typed columns under the contract's names, the text behind them, passthrough.
 3. `looked`: plus one flag for each rule that looks beyond its row (references, unique).
 4. `judged`: plus `rejected` and `warned`: does any rule of that severity break?
@@ -14,10 +14,10 @@ columns once, however often the next one names them, so nothing is cast or looke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from platform_assets.contracts.casts import cast
+from platform_assets.contracts.casts import TEXT, cast
 from platform_assets.contracts.columns import Column, Place
 from platform_assets.contracts.rules import Rule, text_column
 from platform_assets.sql import quote_identifier as q
@@ -35,6 +35,7 @@ class Request:
     passthrough: Sequence[str]
     partition_column: str | None
     reference_relation: Callable[[str], str] | None
+    source_types: Mapping[str, str]
 
 
 def judge_sql(
@@ -118,12 +119,13 @@ def _typed(columns: tuple[Column, ...], request: Request) -> str:
     for n, column in enumerate(columns):
         text = q(text_column(column.name))
         probes.append(f"{q(column.source)} AS {text}")
-        half = cast(q(column.source), column.type, column.format)
+        kind = request.source_types.get(column.source.lower(), TEXT)
+        half = cast(q(column.source), column.type, column.format, kind)
         if half.probe == q(column.source):
             values.append(f"{text} AS {q(column.name)}")
             continue
         probes.append(f"{half.probe} AS __probe_{n}")
-        value = cast(text, column.type, column.format).value(f"__probe_{n}")
+        value = cast(text, column.type, column.format, kind).value(f"__probe_{n}")
         values.append(f"{value} AS {q(column.name)}, {text}")
     passed = [q(p) for p in request.passthrough]
     probe = f"SELECT {', '.join(probes + passed)} FROM {request.relation}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from platform_assets.pipeline.steps import Step
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.sql import quote_identifier, quote_literal
-from platform_assets.warehouse import tables
+from platform_assets.warehouse import migrate, tables
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.quarantine import Rejected
 
@@ -141,7 +141,14 @@ def _judged(step: Step, partitions: Sequence[str]) -> str:
         passthrough=("_row_id", PARTITION_COLUMN),
         partition_column=PARTITION_COLUMN,
         reference_relation=tables.cleaned_table,
+        source_types=source_types(step),
     )
+
+
+def source_types(step: Step) -> dict[str, str]:
+    """The raw table's types by lower-case name: those of the source."""
+    held = migrate.table_columns(step.lake, tables.raw_table(step.dataset.name))
+    return {name.lower(): sql_type for name, sql_type in held.items()}
 
 
 def _judge_rules(step: Step, partitions: Sequence[str]) -> None:
@@ -201,8 +208,10 @@ def _judge_python(step: Step, partitions: Sequence[str]) -> None:
 def _typed(step: Step, condition: str) -> str:
     """A SELECT of judged raw rows, typed, by the contract's names; a WHERE can be carried on."""
     compiled = step.dataset.compiled
+    types = source_types(step)
     casts = ", ".join(
-        f"{compiled.cast_sql(column, judged=True)} AS {quote_identifier(column.name)}"
+        compiled.cast_sql(column, judged=True, source_types=types)
+        + f" AS {quote_identifier(column.name)}"
         for column in compiled.columns
     )
     return (
@@ -226,8 +235,9 @@ def _find_copies(step: Step, partitions: Sequence[str]) -> None:
         return
     table = tables.raw_table(step.dataset.name)
     where = in_partitions(partitions)
-    key = ", ".join(compiled.cast_sql(name) for name in compiled.key)
-    cursor = compiled.cast_sql(compiled.cursor) if compiled.cursor else "NULL"
+    types = source_types(step)
+    key = ", ".join(compiled.cast_sql(name, source_types=types) for name in compiled.key)
+    cursor = compiled.cast_sql(compiled.cursor, source_types=types) if compiled.cursor else "NULL"
     step.lake.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {COPIES} AS

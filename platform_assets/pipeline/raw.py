@@ -1,4 +1,4 @@
-"""Source → raw: rows as they came, all text, with where they came from.
+"""Source → raw: rows as they came, in the source's own types, with where they came from.
 
 Belongs here: the first step of a row. Does not belong here: any judgement of a row (``clean``).
 """
@@ -22,10 +22,10 @@ from platform_assets.pipeline.steps import (
     tells,
     with_seconds,
 )
-from platform_assets.provenance import FILE_COLUMN, PROVENANCE_COLUMNS
-from platform_assets.sources.base import Extract, SourceInput
+from platform_assets.provenance import FILE_COLUMN, PROVENANCE, PROVENANCE_COLUMNS
+from platform_assets.sources.base import TEXT, Extract, SourceColumn, SourceInput
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse import ledger, migrate, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -58,7 +58,7 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     """
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
-    inputs = step.dataset.source.inputs(step.connections, partitions)
+    inputs = step.dataset.source.inputs(step.access, partitions)
     standing = ledger.published(step.lake, asset, partitions)
     columns = _source_columns(step)
     unchanged, waiting = [], []
@@ -117,7 +117,7 @@ def _load_batch(
             part = [e for e in part if e.partition not in errors]
         return refused
 
-    faults = step.dataset.source.inspect(step.dataset.name, batch, columns)
+    faults = step.dataset.source.inspect(step.access, step.dataset.name, batch, columns)
     for each in batch:
         if each.partition in faults:
             yield failed(each, faults[each.partition])
@@ -132,11 +132,11 @@ def _publish_batch(
     table = tables.raw_table(step.dataset.name)
     by_key = {each.partition: each for each in batch}
     extract = (
-        step.dataset.source.extract(step.dataset.name, batch, columns)
+        step.dataset.source.extract(step.access, step.dataset.name, batch, columns)
         if any(each.items for each in batch)
         else None
     )
-    held = _align(step, table, extract)
+    held = align_raw(step, extract.columns if extract else None)
     entries: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int]) -> None:
@@ -163,34 +163,65 @@ def _publish_batch(
 
     publish(
         step.lake,
-        Publish(table, list(by_key), _rows(extract, held), held),
+        Publish(table, list(by_key), _rows(extract, held), list(held)),
         audit=audit,
         commit_with=lambda connection: ledger.record(connection, entries),
     )
     return entries
 
 
-def _align(step: Step, table: str, extract: Extract | None) -> list[str]:
-    """Give the raw table the columns that the source has beyond it; its columns afterwards."""
-    described = step.lake.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()
-    held = [str(name) for (name,) in described]
-    wanted = extract.columns if extract else tuple(_source_columns(step))
+def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str]:
+    """Make the raw table, or give it the columns that the source has beyond it.
+
+    Args:
+        step: What to work on and with.
+        found: The source's columns; None: nothing came, and they are not known yet.
+
+    Returns:
+        Name and SQL type of each column of the table.
+
+    Raises:
+        SourceError: A column now holds values that the table's type cannot.
+    """
+    name = step.dataset.name
+    table = tables.raw_table(name)
+    columns = found or [SourceColumn(column) for column in _source_columns(step)]
+    if "raw" not in tables.existing_layers(step.lake, name):
+        types = {column.name.lower(): column.sql_type for column in columns}
+        ddl = step.dataset.compiled.ddl(table, "raw", PROVENANCE, types)
+        in_transaction(step.lake, lambda connection: connection.execute(ddl))
+    held = migrate.table_columns(step.lake, table)
     # To the engine, names that differ by case are one.
-    there = {name.lower() for name in held}
-    added = [name for name in wanted if name.lower() not in there]
+    there = {name.lower(): sql_type for name, sql_type in held.items()}
+    for column in columns:
+        _accept_type(step, column, there.get(column.name.lower(), column.sql_type))
+    added = {c.name: c.sql_type for c in columns if c.name.lower() not in there}
     if added:
 
         def widen(connection: Connection) -> None:
-            for name in added:
+            for name, sql_type in added.items():
                 connection.execute(
-                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quote_identifier(name)} VARCHAR"
+                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "
+                    f"{quote_identifier(name)} {sql_type}"
                 )
 
         in_transaction(step.lake, widen)
-    return held + added
+    return held | added
 
 
-def _rows(extract: Extract | None, held: Sequence[str]) -> str:
+def _accept_type(step: Step, column: SourceColumn, held: str) -> None:
+    """Refuse values that would be converted on their way into the raw table; text takes all."""
+    if held not in (column.sql_type, TEXT):
+        raise SourceError(
+            "A column has another type at the source than it had",
+            where=f"dataset {step.dataset.name}, column {column.name}",
+            expected=held,
+            found=column.sql_type,
+            fix=f"platform-assets contracts diff {step.dataset.name} tells what follows from it",
+        )
+
+
+def _rows(extract: Extract | None, held: Mapping[str, str]) -> str:
     """The SELECT of new rows with exactly the table's columns."""
     if extract is None:
         return (
@@ -198,7 +229,7 @@ def _rows(extract: Extract | None, held: Sequence[str]) -> str:
             + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
             + " WHERE false"
         )
-    given = {name.lower() for name in (*extract.columns, *PROVENANCE_COLUMNS)}
+    given = {column.name.lower() for column in extract.columns} | set(PROVENANCE_COLUMNS)
     selected = ", ".join(
         quote_identifier(name) if name.lower() in given else f"NULL AS {quote_identifier(name)}"
         for name in held

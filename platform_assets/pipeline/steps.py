@@ -16,7 +16,7 @@ from platform_assets import __version__
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
 from platform_assets.provenance import PROVENANCE
-from platform_assets.sources.base import Connections
+from platform_assets.sources.base import Access, Connections
 from platform_assets.warehouse import ledger, migrate, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -60,6 +60,11 @@ class Step:
     batch_bytes: int = DEFAULT_BATCH_BYTES
     key_version: str = ""
 
+    @property
+    def access(self) -> Access:
+        """What the source reads through."""
+        return Access(self.lake, self.connections)
+
     def entry(self, asset: str, partition: str, status: Status) -> LedgerEntry:
         """A ledger entry with what is the same for the whole step."""
         return LedgerEntry(
@@ -97,20 +102,16 @@ class BatchReport:
 
 
 def ensure_tables(step: Step) -> None:
-    """Create a dataset's tables, and those that it refers to, where they are missing."""
+    """Create a dataset's cleaned table and quarantine, where they are missing."""
     dataset = step.dataset
+    cleaned = tables.cleaned_table(dataset.name)
     tables.ensure_dataset_tables(
-        step.lake,
-        dataset.name,
-        (
-            dataset.compiled.ddl(tables.raw_table(dataset.name), "raw", PROVENANCE),
-            dataset.compiled.ddl(tables.cleaned_table(dataset.name), "cleaned", PROVENANCE),
-        ),
+        step.lake, dataset.name, dataset.compiled.ddl(cleaned, "cleaned", PROVENANCE)
     )
     migrate.align(
         step.lake,
         dataset.name,
-        tables.cleaned_table(dataset.name),
+        cleaned,
         [*dataset.compiled.published_columns, *PROVENANCE],
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.sources import csv_shape
-from platform_assets.sources.base import Connections, Extract, SourceInput
+from platform_assets.sources.base import Access, Extract, SourceColumn, SourceInput
 from platform_assets.sources.csv_reading import PLACEHOLDER, Reading, odd_line_end
 
 SHOWN_NAMES = 12
@@ -54,30 +54,44 @@ class CsvFiles:
                 fix=f"write it like orders/{PLACEHOLDER}/*.csv",
             )
 
-    def inputs(self, connections: Connections, partitions: Sequence[str]) -> list[SourceInput]:
+    @property
+    def kind(self) -> str:
+        """What it reads."""
+        return "csv"
+
+    def inputs(self, access: Access, partitions: Sequence[str]) -> list[SourceInput]:
         """The files of each partition, by name, size and time of change.
 
         Args:
-            connections: What each named connection leads to.
+            access: What to read through.
             partitions: The partitions' keys.
 
         Raises:
             SourceError: The connection is not configured, or its folder does not exist.
         """
-        folder = self._folder(connections)
+        folder = self._folder(access)
         return [self._input(folder, key) for key in partitions]
 
-    def _folder(self, connections: Connections) -> Path:
-        folder = connections.get(self.connection)
-        if not isinstance(folder, Path):
-            raise SourceError(
-                "A source reads through a connection that is not configured",
-                where=f"connection {self.connection!r} of CsvFiles(path={self.path!r})",
-                expected="a folder",
-                found="nothing" if folder is None else type(folder).__name__,
-                fix=f"pass resources={{'{self.connection}': FolderResource(path=…)}} "
-                "to build_definitions",
-            )
+    def schema(self, access: Access, inputs: Sequence[SourceInput]) -> tuple[SourceColumn, ...]:
+        """The header of the newest partition's last file; a file is text, so all is text.
+
+        Args:
+            access: What to read through.
+            inputs: Inputs that passed ``inspect``.
+        """
+        del access  # a path is read as it is
+        newest = max((each for each in inputs if each.items), key=lambda each: each.partition)
+        header = csv_shape.read_header(Path(newest.items[-1]), self.delimiter, self.quote)
+        return tuple(SourceColumn(name) for name in header)
+
+    def _folder(self, access: Access) -> Path:
+        folder = access.connection(
+            self.connection,
+            Path,
+            reader=f"CsvFiles(path={self.path!r})",
+            fix=f"pass resources={{'{self.connection}': FolderResource(path=…)}} "
+            "to build_definitions",
+        )
         root = folder / self.path.partition(PLACEHOLDER)[0].rpartition("/")[0]
         if "*" not in str(root) and not root.is_dir():
             raise SourceError(
@@ -108,15 +122,17 @@ class CsvFiles:
         )
 
     def inspect(
-        self, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
+        self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
     ) -> Mapping[str, SourceError]:
         """Judge every file's header before a row is used: errors by partition.
 
         Args:
+            access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: The partitions' files.
             columns: The columns that the contract names, as the files call them.
         """
+        del access  # a path is read as it is
         errors: dict[str, SourceError] = {}
         for each in inputs:
             for item in each.items:
@@ -180,17 +196,19 @@ class CsvFiles:
         return None
 
     def extract(
-        self, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
+        self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
     ) -> Extract:
         """The engine's relation over the files, all columns as text.
 
         Files are grouped by header, so that a column is always found by its name.
 
         Args:
+            access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: Partitions that ``inspect`` found no fault in; at least one has a file.
             columns: The columns that the contract names; further ones are kept too.
         """
+        del access  # a path is read as it is
         layouts: dict[tuple[str, ...], list[str]] = {}
         for item in (item for each in inputs for item in each.items):
             header = tuple(csv_shape.read_header(Path(item), self.delimiter, self.quote))
@@ -207,7 +225,11 @@ class CsvFiles:
             layouts=layouts,
             columns=(*columns, *extra),
         )
-        return Extract(relation=reading.relation(), columns=reading.columns, verify=reading.verify)
+        return Extract(
+            relation=reading.relation(),
+            columns=tuple(SourceColumn(name) for name in reading.columns),
+            verify=reading.verify,
+        )
 
     def explain(self, dataset: str, each: SourceInput, error: Exception) -> SourceError:
         """Why the engine could not read a partition's files.

@@ -86,26 +86,32 @@ def ensure_platform_tables(connection: Connection) -> None:
     )
 
 
-def ensure_dataset_tables(connection: Connection, dataset: str, ddl: tuple[str, str]) -> None:
-    """Create a dataset's raw and cleaned tables and its quarantine view where they are missing.
+def existing_layers(connection: Connection, dataset: str) -> set[str]:
+    """The layers (schemas) that have a table or view of a dataset."""
+    rows = connection.execute(
+        "SELECT table_schema FROM information_schema.tables "
+        "WHERE table_catalog = $1 AND table_name = $2",
+        [LAKE, dataset],
+    ).fetchall()
+    return {str(schema) for (schema,) in rows}
+
+
+def ensure_dataset_tables(connection: Connection, dataset: str, ddl: str) -> None:
+    """Create a dataset's cleaned table and its quarantine view where they are missing.
+
+    The raw table is made by the first load, which knows the source's types.
 
     Args:
         connection: An open lake.
         dataset: The dataset's name.
-        ddl: The CREATE TABLE IF NOT EXISTS of the raw and of the cleaned table.
+        ddl: The CREATE TABLE IF NOT EXISTS of the cleaned table.
     """
     ensure_platform_tables(connection)
-    existing = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_catalog = $1 "
-        "AND table_name = $2 AND table_schema IN ('raw', 'cleaned', 'quarantine')",
-        [LAKE, dataset],
-    ).fetchone()
-    if existing == (3,):
+    if {"cleaned", "quarantine"} <= existing_layers(connection, dataset):
         return
 
     def create(con: Connection) -> None:
-        for statement in ddl:
-            con.execute(statement)
+        con.execute(ddl)
         con.execute(
             f"CREATE VIEW IF NOT EXISTS {quarantine_view(dataset)} AS "
             f"SELECT * EXCLUDE (dataset) FROM {QUARANTINE} "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from datetime import date, datetime
 from decimal import Decimal
@@ -281,15 +280,6 @@ def test_hash_without_a_key_fails() -> None:
         pii_session_variables(b"")
     with pytest.raises(ValueError, match="dropped"):
         COMPILED.pii_sql("note")
-
-
-def test_row_json(engine: duckdb.DuckDBPyConnection) -> None:
-    text = rows({"note": 'a "quoted"\nline'})
-    relation = load(engine, text)
-    sql = f"SELECT {COMPILED.to_row_json_sql('r')} FROM {relation} r"
-    found = engine.execute(sql).fetchone()
-    assert found is not None
-    assert json.loads(found[0]) == {name: values[0] for name, values in text.items()}
 
 
 def test_markdown() -> None:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from platform_assets.errors import ContractError, SourceError
+from platform_assets.sources.base import Access
 from platform_assets.sources.files import CsvFiles
 from platform_assets_tests.support import D1, D2, HEADER, Site, row, text, things
+
+
+def _access(**connections: object) -> Access:
+    return Access(duckdb.connect(), connections)
 
 
 @pytest.mark.parametrize("path", ["*/{partition}.csv", "{partition}/{partition}.csv"])
@@ -23,28 +29,30 @@ def test_a_path_has_to_tell_the_partition(path: str) -> None:
 def test_the_connection_has_to_be_a_folder(tmp_path: Path) -> None:
     source = CsvFiles("things/{partition}.csv", connection="share")
     with pytest.raises(SourceError, match="not configured") as caught:
-        source.inputs({}, [D1])
+        source.inputs(_access(), [D1])
     assert "'share'" in caught.value.where
     assert "FolderResource" in caught.value.fix
     with pytest.raises(SourceError, match="folder of a source does not exist") as caught:
-        source.inputs({"share": tmp_path}, [D1])
+        source.inputs(_access(share=tmp_path), [D1])
     assert str(tmp_path / "things") in caught.value.expected
     (tmp_path / "things").write_text("a file")
     with pytest.raises(SourceError) as caught:
-        source.inputs({"share": tmp_path}, [D1])
+        source.inputs(_access(share=tmp_path), [D1])
     assert caught.value.found == "something that is no folder"
 
 
 def test_a_day_without_a_file_is_empty_and_a_changed_file_is_seen(site: Site) -> None:
     source = things().source
     path = site.deliver(D1, text(row()))
-    first, second = source.inputs(site.connections, [D1, D2])
+    first, second = source.inputs(Access(site.lake, site.connections), [D1, D2])
     assert (first.items, first.bytes) == ((str(path),), path.stat().st_size)
     assert (second.items, second.bytes) == ((), 0)
-    assert source.inputs(site.connections, [D1])[0] == first
+    assert source.inputs(Access(site.lake, site.connections), [D1])[0] == first
     stat = path.stat()
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    assert source.inputs(site.connections, [D1])[0].fingerprint != first.fingerprint
+    assert (
+        source.inputs(Access(site.lake, site.connections), [D1])[0].fingerprint != first.fingerprint
+    )
 
 
 def test_a_star_takes_several_files_and_each_row_tells_which(site: Site) -> None:

@@ -1,14 +1,12 @@
-"""Dagster resources: the lake, and what the sources read through.
+"""The lake as a Dagster resource.
 
-Belongs here: configuration that Dagster hands to assets. Does not belong here: what is done with
-a connection (``warehouse``, ``sources``).
+Belongs here: opening it for steps. Does not belong here: what is done with it (``warehouse``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import dagster as dg
 import duckdb
@@ -85,18 +83,3 @@ class LakeResource(DuckDBResource):
     def config(self) -> LakeConfig:
         """Where the lake is and what its engine may use."""
         return lake_config(load_settings())
-
-
-class FolderResource(dg.ConfigurableResource):  # type: ignore[type-arg] # holds no inner value
-    """A folder that files are delivered to.
-
-    Attributes:
-        path: The folder, absolute or relative to where Dagster was started.
-    """
-
-    path: str = Field(description="The folder that files are delivered to.")
-
-    @property
-    def connection(self) -> Path:
-        """What a source reads through."""
-        return Path(self.path)

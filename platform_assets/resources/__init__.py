@@ -1,0 +1,10 @@
+"""Dagster resources: the lake, and what the sources read through.
+
+Belongs here: configuration that Dagster hands to assets. Does not belong here: what is done with
+a connection (``warehouse``, ``sources``).
+"""
+
+from platform_assets.resources.connections import ConnectionResource, FolderResource
+from platform_assets.resources.lake import LakeResource, lake_config
+
+__all__ = ["ConnectionResource", "FolderResource", "LakeResource", "lake_config"]
