@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from platform_assets.contracts import CompiledContract, Contract, compile_contract
 from platform_assets.errors import ContractError
-from platform_assets.partitions import Partitions, Unpartitioned
-from platform_assets.sources.base import WindowSource
+from platform_assets.partitions import Daily, Partitions, Unpartitioned
+from platform_assets.sources.base import AnySource, ChangeSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -39,7 +39,7 @@ class Dataset:
 
     name: str
     contract: type[Contract]
-    source: WindowSource
+    source: AnySource
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     description: str = ""
@@ -65,12 +65,38 @@ class Dataset:
                 fix="ten per cent is 0.10",
             )
         object.__setattr__(self, "owners", tuple(self.owners))
+        if isinstance(self.source, ChangeSource):
+            self._examine_changes(self.source)
         _ = self.compiled
+
+    def _examine_changes(self, source: ChangeSource) -> None:
+        """Refuse a contract by which changes cannot be placed."""
+        if source.needs_key and not self.compiled.key:
+            raise ContractError(
+                "The source gives changes, and nothing says which row a change is of",
+                where=f"dataset {self.name}, contract {self.contract.__name__}",
+                expected="a column that is (part of) the row's identity",
+                found="none",
+                fix="declare it with Key()",
+            )
+        if isinstance(self.partitions, Daily) and self.compiled.event_time is None:
+            raise ContractError(
+                "The source gives changes, and nothing says which day a row belongs to",
+                where=f"dataset {self.name}, contract {self.contract.__name__}",
+                expected="a column that tells the time of the event, as the dataset is daily",
+                found="none",
+                fix="declare it with EventTime(), or leave the dataset unpartitioned",
+            )
 
     @property
     def compiled(self) -> CompiledContract:
         """The contract as SQL."""
         return compile_contract(self.contract, self.name)
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether its raw table holds versions of rows, as its source gives what has changed."""
+        return isinstance(self.source, ChangeSource)
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -2,6 +2,11 @@
 
 Belongs here: their names and types. Does not belong here: who fills them (``sources``) or what
 follows from them (``pipeline``, ``warehouse``).
+
+A raw table of a source that is read by what has changed holds versions of rows, and each version
+says how it came about: ``_op`` (``r`` read, ``c`` created, ``u`` updated, ``d`` deleted), by what
+position it is ordered among those of its key, when it changed at the source (UTC), and in which
+load it came.
 """
 
 from __future__ import annotations
@@ -10,3 +15,17 @@ PARTITION_COLUMN = "_partition"
 FILE_COLUMN = "_source_file"
 PROVENANCE = ((PARTITION_COLUMN, "VARCHAR"), (FILE_COLUMN, "VARCHAR"))
 PROVENANCE_COLUMNS = tuple(name for name, _ in PROVENANCE)
+
+OP_COLUMN = "_op"
+POSITION_COLUMN = "_position"
+CHANGED_COLUMN = "_changed_at"
+LOAD_COLUMN = "_load"
+CHANGE = (
+    (OP_COLUMN, "VARCHAR"),
+    (POSITION_COLUMN, "BIGINT"),
+    (CHANGED_COLUMN, "TIMESTAMP"),
+    (LOAD_COLUMN, "BIGINT"),
+)
+CHANGE_COLUMNS = tuple(name for name, _ in CHANGE)
+PLATFORM_COLUMNS = frozenset({*PROVENANCE_COLUMNS, *CHANGE_COLUMNS})
+DELETED = "d"

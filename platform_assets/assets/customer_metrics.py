@@ -274,7 +274,7 @@ def _publish(connection: Connection, frame: pd.DataFrame, entry: LedgerEntry) ->
     in_transaction(connection, lambda con: con.execute(COMPILED.ddl(table, "cleaned", extra)))
     connection.register(_STAGED, pa.Table.from_pandas(frame, preserve_index=False))
 
-    def audit(_: Connection, rows: Mapping[str, int]) -> None:
+    def audit(_: Connection, rows: Mapping[str, int], __: Mapping[str, int]) -> None:
         if rows[UNPARTITIONED_KEY] != len(frame):
             raise PublishError(
                 "The published customers are not those that were measured",

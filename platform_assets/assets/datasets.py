@@ -77,6 +77,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"raw_{dataset.name}",
         specs=[_spec(dataset, "raw", key, kinds={"duckdb", dataset.source.kind})],
+        check_specs=describe.raw_check_specs(dataset),
         backfill_policy=_backfill_policy(dataset),
         required_resource_keys={LAKE_KEY, dataset.source.connection},
         pool=f"raw_{dataset.name}",
@@ -88,13 +89,18 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
             )
         context.log.info(_summary(report))
         if not report.good:
+            yield from describe.raw_check_results(dataset, report)
             raise reporting.failure(report.failed)
+        for partition, entry in report.also.items():
+            metadata = describe.partition_metadata(entry, "raw")
+            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata=metadata))
         yield from reporting.materialize(
             context,
             key,
             {k: describe.partition_metadata(e, "raw") for k, e in report.good.items()},
             complete=not report.failed,
         )
+        yield from describe.raw_check_results(dataset, report)
 
     return raw
 

@@ -6,14 +6,16 @@ belong here: running anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.contracts import CompiledContract
 from platform_assets.dataset import Dataset
-from platform_assets.provenance import PROVENANCE
+from platform_assets.pipeline.changes import CONTROL_TOTAL
+from platform_assets.pipeline.steps import BatchReport
+from platform_assets.provenance import CHANGE, PROVENANCE
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.tables import cleaned_table, quarantine_view, raw_table
 
@@ -21,7 +23,11 @@ RECONCILIATION = "reconciliation"
 PUBLISHED = "partitions_published"
 _PROVENANCE_TEXT = {
     "_partition": "The partition that the row was delivered in.",
-    "_source_file": "The file that the row came from, below the connection's folder.",
+    "_source_file": "Where the row came from: a file below the connection's folder, or a load.",
+    "_op": "How the version came about: r(ead), c(reated), u(pdated), d(eleted).",
+    "_position": "Orders the versions of a key.",
+    "_changed_at": "When the version came about at the source (UTC).",
+    "_load": "Number of the load that brought it.",
 }
 
 
@@ -40,20 +46,25 @@ def quarantine_key(dataset: str) -> dg.AssetKey:
     return dg.AssetKey(["quarantine", dataset])
 
 
-def _provenance() -> list[dg.TableColumn]:
+def _provenance(told: Sequence[tuple[str, str]] = PROVENANCE) -> list[dg.TableColumn]:
     return [
         dg.TableColumn(name, sql_type, description=_PROVENANCE_TEXT[name])
-        for name, sql_type in PROVENANCE
+        for name, sql_type in told
     ]
 
 
-def raw_schema(compiled: CompiledContract) -> dg.TableSchema:
-    """Columns of the raw table: the source's names; their types are told by each load."""
+def raw_schema(dataset: Dataset) -> dg.TableSchema:
+    """Columns of the raw table: the source's names; a source with types has its own."""
     columns = [
-        dg.TableColumn(column.source, "VARCHAR", description=column.description or None)
-        for column in compiled.columns
+        dg.TableColumn(
+            column.source,
+            "as at the source" if dataset.has_versions else "VARCHAR",
+            description=column.description or None,
+        )
+        for column in dataset.compiled.columns
     ]
-    return dg.TableSchema([*columns, *_provenance()])
+    told = (*PROVENANCE, *CHANGE) if dataset.has_versions else PROVENANCE
+    return dg.TableSchema([*columns, *_provenance(told)])
 
 
 def cleaned_schema(compiled: CompiledContract) -> dg.TableSchema:
@@ -91,7 +102,7 @@ def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
         "contract_version": dataset.compiled.version,
     }
     if layer == "raw":
-        metadata["dagster/column_schema"] = raw_schema(dataset.compiled)
+        metadata["dagster/column_schema"] = raw_schema(dataset)
     if layer == "cleaned":
         metadata["dagster/column_schema"] = cleaned_schema(dataset.compiled)
         metadata["contract"] = dg.MetadataValue.md(dataset.compiled.markdown())
@@ -124,6 +135,53 @@ def partition_metadata(entry: LedgerEntry, layer: str) -> dict[str, Any]:
     if layer == "quarantine" and entry.broken:
         metadata["rules_broken"] = dict(entry.broken)
     return metadata
+
+
+def raw_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
+    """For a source that gives changes: what arrived against what the source itself counts."""
+    if not dataset.has_versions:
+        return []
+    return [
+        dg.AssetCheckSpec(
+            CONTROL_TOTAL,
+            asset=raw_key(dataset.name),
+            description="rows and sums of what was read, as the source itself counts them and as "
+            "they arrived",
+        )
+    ]
+
+
+def raw_check_results(dataset: Dataset, report: BatchReport) -> list[dg.AssetCheckResult]:
+    """What the control totals of a load came to.
+
+    Args:
+        dataset: The dataset.
+        report: What became of the load.
+    """
+    if not dataset.has_versions:
+        return []
+    off = [e for e in report.failed.values() if e.stopped_by == CONTROL_TOTAL]
+    metadata: dict[str, Any] = {}
+    if report.controls:
+        metadata["controls"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {"what": each.name, "at_source": each.at_source, "arrived": each.arrived}
+                )
+                for each in report.controls
+            ]
+        )
+    return [
+        dg.AssetCheckResult(
+            asset_key=raw_key(dataset.name),
+            check_name=CONTROL_TOTAL,
+            # A load that failed for another reason has shown nothing.
+            passed=not report.failed,
+            severity=dg.AssetCheckSeverity.ERROR if off else dg.AssetCheckSeverity.WARN,
+            description=next((e.message for e in report.failed.values()), None),
+            metadata=metadata,
+        )
+    ]
 
 
 def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:

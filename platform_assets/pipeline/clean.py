@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from platform_assets.errors import PartitionError
-from platform_assets.pipeline.judging import Judgement, judge
+from platform_assets.pipeline import versions
+from platform_assets.pipeline.judging import Counts, Judgement, Scope, judge, row_key
+from platform_assets.pipeline.loaded import Loaded
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -32,7 +34,7 @@ from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.ledger import LedgerEntry, Status
-from platform_assets.warehouse.publish import Publish, in_partitions, publish
+from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
 
 RECONCILE = "reconcile"
@@ -55,10 +57,17 @@ class _MovedError(Exception):
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A partition to be judged: its raw publish and what identifies its input."""
+    """A partition to be judged.
+
+    Attributes:
+        raw: Its raw publish.
+        fingerprint: What identifies its input.
+        last: The publish that new versions alone can be merged into; None: it is judged whole.
+    """
 
     raw: LedgerEntry
     fingerprint: str
+    last: LedgerEntry | None = None
 
     @property
     def key(self) -> str:
@@ -72,17 +81,20 @@ class _Standing:
     Attributes:
         snapshot: Of the lake, before the others were read.
         raw: The publish that the raw rows of each partition stand at.
+        cleaned: The snapshot of the publish that its cleaned rows stand at.
         referred: The snapshot of the newest publish of each dataset referred to.
     """
 
     snapshot: int
     raw: Mapping[str, LedgerEntry]
+    cleaned: Mapping[str, int | None]
     referred: Mapping[str, int]
 
     @property
-    def publishes(self) -> tuple[Mapping[str, int | None], Mapping[str, int]]:
+    def publishes(self) -> tuple[Mapping[str, int | None], ...]:
         """The snapshots that have to stay what they are."""
-        return {key: entry.snapshot for key, entry in self.raw.items()}, self.referred
+        raw = {key: entry.snapshot for key, entry in self.raw.items()}
+        return raw, self.cleaned, self.referred
 
 
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -122,12 +134,14 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         if last is not None and same and not step.force:
             idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
-            waiting.append(_Waiting(raw[key], fingerprint))
+            mergeable = last if not step.force and key not in moved else None
+            waiting.append(_Waiting(raw[key], fingerprint, mergeable))
     record_alone(step, idle)
     entries.update((entry.partition, entry) for entry in idle)
-    for batch in batches(waiting, lambda each: each.raw.bytes, step.batch_bytes):
-        for entry in _clean_batch(step, asset, batch):
-            entries[entry.partition] = entry
+    for since, group in _by_since(step, waiting).items():
+        for batch in batches(group, lambda each: each.raw.bytes, step.batch_bytes):
+            for entry in _clean_batch(step, asset, batch, since):
+                entries[entry.partition] = entry
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
@@ -135,13 +149,45 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
 
 def _fingerprint(step: Step, raw: LedgerEntry) -> str:
     """What the cleaned rows depend on beyond the code."""
-    parts = (
-        raw.input_fingerprint,
+    demands = (
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
     )
+    if step.dataset.has_versions:
+        return f"{_digest(*demands)}@{raw.input_fingerprint}"
+    return _digest(raw.input_fingerprint, *demands)
+
+
+def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def _by_since(step: Step, waiting: Sequence[_Waiting]) -> dict[int | None, list[_Waiting]]:
+    """Partitions by the load after which their versions are new; None: all of them are.
+
+    New versions can be merged into what is published where that was judged by the same demands,
+    nothing was taken out of the raw partition since, and no older version comes late.
+    """
+    groups: dict[int | None, list[_Waiting]] = {}
+    mergeable = step.dataset.has_versions and versions.can_be_merged(step)
+    for each in waiting:
+        since = _mergeable_since(each) if mergeable else None
+        groups.setdefault(since, []).append(each)
+    for since in [since for since in groups if since is not None]:
+        if not versions.is_in_order(step, since):
+            groups.setdefault(None, []).extend(groups.pop(since))
+    return groups
+
+
+def _mergeable_since(each: _Waiting) -> int | None:
+    if each.last is None or each.last.status is not Status.PUBLISHED:
+        return None
+    demands, _, judged = each.last.input_fingerprint.rpartition("@")
+    if demands != each.fingerprint.rpartition("@")[0]:
+        return None
+    since = Loaded.parse(judged).load
+    return since if since >= Loaded.of(each.raw).whole else None
 
 
 def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
@@ -170,7 +216,9 @@ def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
     )
 
 
-def _clean_batch(step: Step, asset: str, batch: Sequence[_Waiting]) -> Iterator[LedgerEntry]:
+def _clean_batch(
+    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None
+) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
 
     def failed(each: _Waiting, error: Exception) -> LedgerEntry:
@@ -183,18 +231,23 @@ def _clean_batch(step: Step, asset: str, batch: Sequence[_Waiting]) -> Iterator[
         record_alone(step, [entry])
         return entry
 
-    yield from isolate(batch, lambda part: _judge_and_publish(step, asset, part, started), failed)
+    def work(part: Sequence[_Waiting]) -> list[LedgerEntry]:
+        return _judge_and_publish(step, asset, part, since, started)
+
+    yield from isolate(batch, work, failed)
 
 
 def _judge_and_publish(
-    step: Step, asset: str, batch: Sequence[_Waiting], started: float
+    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None, started: float
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
         standing = _standing(step, [each.key for each in batch])
         raw = standing.raw
-        batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key])) for e in batch]
+        batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
+        if since is not None and not _can_still_merge(standing, batch, since):
+            since = None
         try:
-            return _publish_judged(step, asset, batch, standing, started)
+            return _publish_judged(step, asset, batch, standing, since, started)
         except _MovedError:
             continue
     raise PartitionError(
@@ -206,10 +259,25 @@ def _judge_and_publish(
     )
 
 
+def _can_still_merge(standing: _Standing, batch: Sequence[_Waiting], since: int) -> bool:
+    """Whether new versions still belong on top of what is published: nobody came between."""
+    return all(
+        each.last is not None
+        and standing.cleaned.get(each.key) == each.last.snapshot
+        and since >= Loaded.of(each.raw).whole
+        for each in batch
+    )
+
+
 def _publish_judged(
-    step: Step, asset: str, batch: Sequence[_Waiting], standing: _Standing, started: float
+    step: Step,
+    asset: str,
+    batch: Sequence[_Waiting],
+    standing: _Standing,
+    since: int | None,
+    started: float,
 ) -> list[LedgerEntry]:
-    with judge(step, [each.key for each in batch]) as judgement:
+    with judge(step, Scope([each.key for each in batch], since)) as judgement:
         entries = {each.key: _entry(step, asset, each, judgement) for each in batch}
         while True:
             timed = with_seconds(list(entries.values()), started)
@@ -231,6 +299,14 @@ def _standing(step: Step, partitions: Sequence[str]) -> _Standing:
         snapshot,
         ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
         {
+            key: entry.snapshot
+            for key, entry in ledger.published(
+                step.lake, f"cleaned/{step.dataset.name}", partitions
+            ).items()
+        }
+        if step.dataset.has_versions
+        else {},
+        {
             other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
             for other in step.dataset.references
         },
@@ -246,7 +322,7 @@ def _has_moved(step: Step, standing: _Standing) -> bool:
 
 
 def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> LedgerEntry:
-    counts = judgement.counts[each.key]
+    counts = _onto(judgement.counts[each.key], each, judgement)
     entry = replace(
         step.entry(asset, each.key, Status.PUBLISHED),
         extracted=counts.extracted,
@@ -279,6 +355,19 @@ def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> Ledg
     return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
 
 
+def _onto(counts: Counts, each: _Waiting, judgement: Judgement) -> Counts:
+    """What the partition comes to, where only its new versions were judged."""
+    if judgement.scope.since is None or each.last is None:
+        return counts
+    names = {*each.last.broken, *counts.broken}
+    return Counts(
+        extracted=each.last.extracted + counts.extracted,
+        rejected=each.last.quarantined + counts.rejected,
+        deduplicated=each.last.deduplicated + counts.deduplicated,
+        broken={n: each.last.broken.get(n, 0) + counts.broken.get(n, 0) for n in sorted(names)},
+    )
+
+
 def _publish(
     step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: _Standing
 ) -> None:
@@ -291,15 +380,34 @@ def _publish(
     }
     columns = [column for column, _ in step.dataset.compiled.published_columns]
 
-    def audit(connection: Connection, rows: Mapping[str, int]) -> None:
+    merging = judgement.scope.since is not None
+    if merging:
+        versions.note_decided(step, judgement.condition, row_key(step))
+    deduplicated = {entry.partition: entry.deduplicated for entry in entries}
+
+    def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if _has_moved(step, standing):
             raise _MovedError
-        quarantine.store(connection, judgement.rejected(step), statuses)
+        released = quarantine.store(
+            connection,
+            judgement.rejected(step),
+            statuses,
+            judged=versions.decided_quarantine() if merging else "true",
+        )
         held = quarantine.count_open(connection, name, good)
+        raw = tables.raw_table(name)
+        extracted = count_rows(connection, raw, good) if merging else {}
         for number, entry in enumerate(entries):
-            if entry.partition in rows:
+            key = entry.partition
+            if key in rows:
+                # A version that a newer one stands for was published, or in quarantine, or is new.
                 entries[number] = replace(
-                    entry, cleaned=rows[entry.partition], quarantined=held[entry.partition]
+                    entry,
+                    extracted=extracted.get(key, entry.extracted),
+                    cleaned=rows[key],
+                    quarantined=held[key],
+                    deduplicated=deduplicated[key]
+                    + (removed.get(key, 0) + released.get(key, 0) if merging else 0),
                 )
         off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
@@ -313,6 +421,7 @@ def _publish(
             good,
             judgement.good_rows(in_partitions(good)),
             [*columns, PARTITION_COLUMN, FILE_COLUMN],
+            versions.decided_rows(step) if merging else "",
         ),
         audit=audit,
         commit_with=lambda connection: ledger.record(connection, entries),

@@ -12,14 +12,23 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from platform_assets.pipeline import versions
+from platform_assets.pipeline.alignment import source_types
 from platform_assets.pipeline.steps import Step
-from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.pipeline.temporary import COPIES, RELATED, VERDICTS
+from platform_assets.provenance import (
+    DELETED,
+    FILE_COLUMN,
+    LOAD_COLUMN,
+    OP_COLUMN,
+    PARTITION_COLUMN,
+    PLATFORM_COLUMNS,
+)
 from platform_assets.sql import quote_identifier, quote_literal
-from platform_assets.warehouse import migrate, tables
+from platform_assets.warehouse import tables
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.quarantine import Rejected
 
-VERDICTS, COPIES = "_verdicts", "_copies"
 # Rows that a custom Python check sees at once: bounds its memory.
 PYTHON_BATCH_ROWS = 100_000
 
@@ -42,42 +51,54 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """Which raw rows are judged.
+
+    Attributes:
+        partitions: The partitions that the judgement is for.
+        since: Only versions of later loads; None: all rows of the partitions.
+    """
+
+    partitions: Sequence[str]
+    since: int | None = None
+
+
+@dataclass(frozen=True)
 class Judgement:
     """The judgement of a batch, as long as its temporary tables live.
 
     Attributes:
-        partitions: The partitions judged.
+        step: What was worked on and with.
+        scope: Which raw rows were judged.
         counts: What was found, by partition.
-        select_good: SELECT list of the published columns over ``typed``.
-        typed: A SELECT that casts the raw rows of a condition, with ``_rowid``.
+        raw_columns: The source's own columns in the raw table.
+        condition: SQL that picks the judged rows of the raw table.
     """
 
-    partitions: Sequence[str]
+    step: Step
+    scope: Scope
     counts: Mapping[str, Counts]
     raw_columns: Sequence[str]
-
-    step: Step
+    condition: str
 
     def rejected(self, step: Step) -> Rejected:
         """The rejected rows, as the quarantine takes them."""
         compiled = step.dataset.compiled
-        keys = [quote_identifier(compiled.column(name).source) for name in compiled.key]
         return Rejected(
             dataset=step.dataset.name,
             raw_table=tables.raw_table(step.dataset.name),
             raw_columns=self.raw_columns,
             verdicts=VERDICTS,
-            key=f"nullif(concat_ws(' ', {', '.join('r.' + key for key in keys)}), '')"
-            if keys
-            else "NULL",
+            key=row_key(step, "r."),
             run_id=step.run_id,
             contract_version=compiled.version,
+            by_load=step.dataset.has_versions,
         )
 
     def good_rows(self, condition: str) -> str:
         """A SELECT of the rows to publish, where a condition on the partition holds."""
         compiled = self.step.dataset.compiled
-        typed = _typed(self.step, condition)
+        typed = typed_rows(self.step, f"{condition} AND {self.condition}")
         return compiled.publish_select(
             f"({typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected "
             f"UNION ALL SELECT _rowid FROM {COPIES}))",
@@ -86,23 +107,35 @@ class Judgement:
 
 
 @contextmanager
-def judge(step: Step, partitions: Sequence[str]) -> Iterator[Judgement]:
-    """Judge the raw rows of partitions.
+def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
+    """Judge raw rows.
 
     Args:
         step: What to work on and with.
-        partitions: Keys of partitions that have been loaded.
+        scope: Which rows; their partitions have been loaded.
 
     Yields:
         The judgement; its temporary tables are dropped when the block ends.
     """
     lake = step.lake
     table = tables.raw_table(step.dataset.name)
+    partitions = scope.partitions
     try:
-        _judge_rules(step, partitions)
-        _judge_python(step, partitions)
-        _find_copies(step, partitions)
-        extracted = count_rows(lake, table, partitions)
+        condition = _condition(step, scope)
+        _judge_rules(step, condition)
+        _judge_python(step, condition)
+        if step.dataset.has_versions:
+            versions.find_superseded(step, condition)
+        else:
+            _find_copies(step, condition)
+        extracted = (
+            count_rows(lake, table, partitions)
+            if scope.since is None
+            else dict.fromkeys(partitions, 0)
+            | _by_partition(
+                step, f"SELECT _partition, count(*) FROM {table} WHERE {condition} GROUP BY 1"
+            )
+        )
         rejected = _by_partition(
             step, f"SELECT _partition, count(*) FROM {VERDICTS} WHERE _rejected GROUP BY 1"
         )
@@ -115,29 +148,62 @@ def judge(step: Step, partitions: Sequence[str]) -> Iterator[Judgement]:
             broken.setdefault(str(key), {})[str(rule)] = int(rows)
         described = lake.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()
         yield Judgement(
-            partitions=partitions,
+            step=step,
+            scope=scope,
             counts={
                 key: Counts(
                     extracted[key], rejected.get(key, 0), copies.get(key, 0), broken.get(key, {})
                 )
                 for key in partitions
             },
-            raw_columns=[n for (n,) in described if n not in (PARTITION_COLUMN, FILE_COLUMN)],
-            step=step,
+            raw_columns=[n for (n,) in described if n not in PLATFORM_COLUMNS],
+            condition=condition,
         )
     finally:
-        for name in (VERDICTS, COPIES):
+        for name in (VERDICTS, COPIES, RELATED):
             lake.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _condition(step: Step, scope: Scope) -> str:
+    """SQL that picks the rows to judge.
+
+    Of versions, the newest of a key decides wherever it lies: with a partition, the rows of its
+    keys in other partitions are judged too.
+    """
+    picked = in_partitions(scope.partitions)
+    if not step.dataset.has_versions:
+        return picked
+    if scope.since is not None:
+        return f"{LOAD_COLUMN} > {scope.since}"
+    compiled = step.dataset.compiled
+    if not compiled.key:
+        return picked
+    table, key = tables.raw_table(step.dataset.name), versions.key_sql(step)
+    step.lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE {RELATED} AS SELECT rowid AS _rowid FROM {table} "
+        f"WHERE NOT {picked} AND hash({key}) IN (SELECT hash({key}) FROM {table} WHERE {picked})"
+    )
+    return f"({picked} OR rowid IN (SELECT _rowid FROM {RELATED}))"
+
+
+def row_key(step: Step, prefix: str = "") -> str:
+    """SQL of a raw row's key as one text; NULL where the contract has none."""
+    compiled = step.dataset.compiled
+    keys = [prefix + quote_identifier(compiled.column(name).source) for name in compiled.key]
+    return f"nullif(concat_ws(' ', {', '.join(keys)}), '')" if keys else "CAST(NULL AS VARCHAR)"
 
 
 def _by_partition(step: Step, query: str) -> dict[str, int]:
     return {str(key): int(rows) for key, rows in step.lake.execute(query).fetchall()}
 
 
-def _judged(step: Step, partitions: Sequence[str]) -> str:
+def _judged(step: Step, condition: str) -> str:
     table = tables.raw_table(step.dataset.name)
+    if step.dataset.has_versions:
+        # A delete tells which row is gone, and need not hold more of it than the key.
+        condition += f" AND {OP_COLUMN} <> {quote_literal(DELETED)}"
     return step.dataset.compiled.judge_sql(
-        f"(SELECT *, rowid AS _row_id FROM {table} WHERE {in_partitions(partitions)})",
+        f"(SELECT *, rowid AS _row_id FROM {table} WHERE {condition})",
         passthrough=("_row_id", PARTITION_COLUMN),
         partition_column=PARTITION_COLUMN,
         reference_relation=tables.cleaned_table,
@@ -145,13 +211,7 @@ def _judged(step: Step, partitions: Sequence[str]) -> str:
     )
 
 
-def source_types(step: Step) -> dict[str, str]:
-    """The raw table's types by lower-case name: those of the source."""
-    held = migrate.table_columns(step.lake, tables.raw_table(step.dataset.name))
-    return {name.lower(): sql_type for name, sql_type in held.items()}
-
-
-def _judge_rules(step: Step, partitions: Sequence[str]) -> None:
+def _judge_rules(step: Step, condition: str) -> None:
     """Keep the verdicts on rows that break something.
 
     ``unnest`` of nothing is no row: a WHERE would be pushed below the query by the optimizer, and
@@ -161,17 +221,17 @@ def _judge_rules(step: Step, partitions: Sequence[str]) -> None:
         f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS "
         f"SELECT _row_id AS _rowid, {PARTITION_COLUMN}, _rejected, "
         "unnest(CASE WHEN _broken IS NOT NULL THEN [_broken] END) AS _broken "
-        f"FROM ({_judged(step, partitions)})"
+        f"FROM ({_judged(step, condition)})"
     )
 
 
-def _judge_python(step: Step, partitions: Sequence[str]) -> None:
+def _judge_python(step: Step, condition: str) -> None:
     """Add the verdicts of checks written in Python, run by pandera over bounded batches."""
     compiled = step.dataset.compiled
     if not compiled.python_rules:
         return
     found: list[pa.Table] = []
-    reader = step.lake.execute(_judged(step, partitions)).to_arrow_reader(PYTHON_BATCH_ROWS)
+    reader = step.lake.execute(_judged(step, condition)).to_arrow_reader(PYTHON_BATCH_ROWS)
     for batch in reader:
         verdicts = compiled.judge_batch(batch)
         rows = pa.table({name: batch.column(name) for name in ("_row_id", PARTITION_COLUMN)})
@@ -205,7 +265,7 @@ def _judge_python(step: Step, partitions: Sequence[str]) -> None:
         step.lake.unregister("_python_verdicts")
 
 
-def _typed(step: Step, condition: str) -> str:
+def typed_rows(step: Step, condition: str) -> str:
     """A SELECT of judged raw rows, typed, by the contract's names; a WHERE can be carried on."""
     compiled = step.dataset.compiled
     types = source_types(step)
@@ -220,7 +280,7 @@ def _typed(step: Step, condition: str) -> str:
     )
 
 
-def _find_copies(step: Step, partitions: Sequence[str]) -> None:
+def _find_copies(step: Step, where: str) -> None:
     """Note the good rows whose key a newer good row of the partition has.
 
     First the keys that repeat at all are found, by a hash of 8 bytes that groups faster than the
@@ -234,7 +294,6 @@ def _find_copies(step: Step, partitions: Sequence[str]) -> None:
         )
         return
     table = tables.raw_table(step.dataset.name)
-    where = in_partitions(partitions)
     types = source_types(step)
     key = ", ".join(compiled.cast_sql(name, source_types=types) for name in compiled.key)
     cursor = compiled.cast_sql(compiled.cursor, source_types=types) if compiled.cursor else "NULL"

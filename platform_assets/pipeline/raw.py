@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import SourceError
+from platform_assets.pipeline.alignment import align_raw, source_names
+from platform_assets.pipeline.changes import load_changes
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -22,12 +24,12 @@ from platform_assets.pipeline.steps import (
     tells,
     with_seconds,
 )
-from platform_assets.provenance import FILE_COLUMN, PROVENANCE, PROVENANCE_COLUMNS
-from platform_assets.sources.base import TEXT, Extract, SourceColumn, SourceInput
+from platform_assets.provenance import FILE_COLUMN, PROVENANCE_COLUMNS
+from platform_assets.sources.base import ChangeSource, Extract, SourceInput, WindowSource
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
 
@@ -56,11 +58,14 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     Raises:
         SourceError: The source itself is not there.
     """
+    source = step.dataset.source
+    if isinstance(source, ChangeSource):
+        return load_changes(step, partitions)
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
-    inputs = step.dataset.source.inputs(step.access, partitions)
+    inputs = source.inputs(step.access, partitions)
     standing = ledger.published(step.lake, asset, partitions)
-    columns = _source_columns(step)
+    columns = source_names(step)
     unchanged, waiting = [], []
     for each in inputs:
         last = standing.get(each.partition)
@@ -78,24 +83,27 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     return BatchReport(asset, {key: entries[key] for key in partitions})
 
 
-def _source_columns(step: Step) -> list[str]:
-    return [column.source for column in step.dataset.compiled.columns]
-
-
 def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
     """What the raw rows depend on: the input, and which columns are asked of it."""
     names = hashlib.sha256("\x1f".join(columns).encode()).hexdigest()[:8]
     return f"{each.fingerprint}-{names}"
 
 
+def _windows(step: Step) -> WindowSource:
+    source = step.dataset.source
+    assert isinstance(source, WindowSource)  # load_raw has looked
+    return source
+
+
 def _load_batch(
     step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str]
 ) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
+    source = _windows(step)
 
     def failed(each: SourceInput, error: Exception) -> LedgerEntry:
         if not tells(error):
-            error = step.dataset.source.explain(step.dataset.name, each, error)
+            error = source.explain(step.dataset.name, each, error)
         entry = replace(
             step.entry(asset, each.partition, Status.FAILED),
             bytes=each.bytes,
@@ -117,7 +125,7 @@ def _load_batch(
             part = [e for e in part if e.partition not in errors]
         return refused
 
-    faults = step.dataset.source.inspect(step.access, step.dataset.name, batch, columns)
+    faults = source.inspect(step.access, step.dataset.name, batch, columns)
     for each in batch:
         if each.partition in faults:
             yield failed(each, faults[each.partition])
@@ -132,14 +140,15 @@ def _publish_batch(
     table = tables.raw_table(step.dataset.name)
     by_key = {each.partition: each for each in batch}
     extract = (
-        step.dataset.source.extract(step.access, step.dataset.name, batch, columns)
+        _windows(step).extract(step.access, step.dataset.name, batch, columns)
         if any(each.items for each in batch)
         else None
     )
     held = align_raw(step, extract.columns if extract else None)
     entries: list[LedgerEntry] = []
 
-    def audit(connection: Connection, rows: Mapping[str, int]) -> None:
+    def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
+        del removed  # whole partitions are replaced
         if extract is not None:
             by_file = connection.execute(
                 f"SELECT {FILE_COLUMN}, count(*) FROM {table} "
@@ -168,57 +177,6 @@ def _publish_batch(
         commit_with=lambda connection: ledger.record(connection, entries),
     )
     return entries
-
-
-def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str]:
-    """Make the raw table, or give it the columns that the source has beyond it.
-
-    Args:
-        step: What to work on and with.
-        found: The source's columns; None: nothing came, and they are not known yet.
-
-    Returns:
-        Name and SQL type of each column of the table.
-
-    Raises:
-        SourceError: A column now holds values that the table's type cannot.
-    """
-    name = step.dataset.name
-    table = tables.raw_table(name)
-    columns = found or [SourceColumn(column) for column in _source_columns(step)]
-    if "raw" not in tables.existing_layers(step.lake, name):
-        types = {column.name.lower(): column.sql_type for column in columns}
-        ddl = step.dataset.compiled.ddl(table, "raw", PROVENANCE, types)
-        in_transaction(step.lake, lambda connection: connection.execute(ddl))
-    held = migrate.table_columns(step.lake, table)
-    # To the engine, names that differ by case are one.
-    there = {name.lower(): sql_type for name, sql_type in held.items()}
-    for column in columns:
-        _accept_type(step, column, there.get(column.name.lower(), column.sql_type))
-    added = {c.name: c.sql_type for c in columns if c.name.lower() not in there}
-    if added:
-
-        def widen(connection: Connection) -> None:
-            for name, sql_type in added.items():
-                connection.execute(
-                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "
-                    f"{quote_identifier(name)} {sql_type}"
-                )
-
-        in_transaction(step.lake, widen)
-    return held | added
-
-
-def _accept_type(step: Step, column: SourceColumn, held: str) -> None:
-    """Refuse values that would be converted on their way into the raw table; text takes all."""
-    if held not in (column.sql_type, TEXT):
-        raise SourceError(
-            "A column has another type at the source than it had",
-            where=f"dataset {step.dataset.name}, column {column.name}",
-            expected=held,
-            found=column.sql_type,
-            fix=f"platform-assets contracts diff {step.dataset.name} tells what follows from it",
-        )
 
 
 def _rows(extract: Extract | None, held: Mapping[str, str]) -> str:

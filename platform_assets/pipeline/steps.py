@@ -16,7 +16,7 @@ from platform_assets import __version__
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
 from platform_assets.provenance import PROVENANCE
-from platform_assets.sources.base import Access, Connections
+from platform_assets.sources.base import Access, Connections, Control
 from platform_assets.warehouse import ledger, migrate, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -85,10 +85,15 @@ class BatchReport:
         asset: The asset's key.
         entries: The ledger's entries of this attempt, by partition. For an unchanged partition
             the counts are those of the publish that it stands at.
+        also: Partitions that nobody asked for and that were published all the same, because
+            what was read touched them.
+        controls: Control totals of what was read.
     """
 
     asset: str
     entries: Mapping[str, LedgerEntry]
+    also: Mapping[str, LedgerEntry] = field(default_factory=dict)
+    controls: tuple[Control, ...] = ()
 
     @property
     def failed(self) -> dict[str, LedgerEntry]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import cast, get_args
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, SecretStr
+
+from platform_assets.errors import SettingsError
+from platform_assets.sources.connections import Database, DatabaseKind
 
 
 class ConnectionResource(dg.ConfigurableResource, ABC):  # type: ignore[type-arg] # holds no inner value
@@ -35,3 +39,46 @@ class FolderResource(ConnectionResource):
     def connection(self) -> Path:
         """The folder."""
         return Path(self.path)
+
+
+class DatabaseResource(ConnectionResource):
+    """A database that tables are read from; configure the password with ``EnvVar``.
+
+    Attributes:
+        kind: ``sqlite``, ``postgres`` or ``mysql`` (MariaDB too).
+        path: The file of a SQLite database.
+        host: The server.
+        port: Its port; None: the usual one.
+        database: The database on the server.
+        user: Who signs in; a user that may only read is enough.
+        password: Never shown.
+    """
+
+    kind: str = Field(description="sqlite, postgres or mysql.")
+    path: str = Field(default="", description="The file of a SQLite database.")
+    host: str = Field(default="127.0.0.1", description="The server.")
+    port: int | None = Field(default=None, description="Its port; empty: the usual one.")
+    database: str = Field(default="", description="The database on the server.")
+    user: str = Field(default="", description="Who signs in.")
+    password: str = Field(default="", repr=False, description="A secret: use EnvVar.")
+
+    @property
+    def connection(self) -> Database:
+        """Where the database is and how to sign in."""
+        if self.kind not in get_args(DatabaseKind):
+            raise SettingsError(
+                "There is no such kind of database",
+                where="DatabaseResource(kind=…)",
+                expected="one of " + ", ".join(get_args(DatabaseKind)),
+                found=repr(self.kind),
+                fix="correct the kind",
+            )
+        return Database(
+            kind=cast("DatabaseKind", self.kind),
+            path=Path(self.path) if self.path else None,
+            host=self.host,
+            port=self.port,
+            database=self.database,
+            user=self.user,
+            password=SecretStr(self.password) if self.password else None,
+        )

@@ -12,6 +12,7 @@ diffs, change logs). Both tell their schema before a row is used.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -216,16 +217,15 @@ class Held:
     """What the raw table of a change source holds already.
 
     Attributes:
+        table: The raw table, quoted.
         current: A SELECT of the newest version of every key, deleted ones left out: the source's
             columns and ``_partition``.
-        columns: The source's columns in it.
-        partitions: The partitions that were read whole at least once; a change that belongs to
-            another one is left for the first load of that partition.
+        types: The engine's type of each of the source's columns in it, by name.
     """
 
+    table: str
     current: str
-    columns: tuple[str, ...]
-    partitions: frozenset[str]
+    types: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -236,24 +236,33 @@ class ChangeRequest:
         dataset: The dataset's name, for messages.
         key: The columns that identify a row, as the source calls them.
         columns: The columns that the contract names, as the source calls them.
+        decimals: Decimals of each column that holds exact numbers, for control totals.
+        event_time: The column that says which partition a row belongs to; None: not cut.
         cursor: Where the last load ended, as the source itself wrote it; None: nothing was loaded.
-        windows: Partitions that are asked for and were never read whole, or are to be read whole
-            again.
-        held: What the raw table holds.
-        partition_sql: Given SQL of the event time and of the time of change, writes the SQL of the
-            partition's key; unpartitioned: a constant.
-        event_time: The column that says which partition a row belongs to, as the source calls it;
-            None where the dataset is not cut.
+        requested: The partitions that are asked for.
+        windows: Those of them that were never read, and are to be read whole.
+        again: Those of them that were read before, and are to be compared whole with what is held.
+        loaded: All partitions that were read before. A change that belongs to neither these nor
+            the windows is left for the first load of its partition.
+        held: What the raw table holds; None: there is none yet.
+        time_sql: Given a column and the source's types, the SQL of its value as a time in UTC.
+        partition_sql: Given the source's types and the SQL of the time of change, the SQL of the
+            partition that a row belongs to.
     """
 
     dataset: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    cursor: str | None
-    windows: tuple[str, ...]
-    held: Held
-    partition_sql: Callable[[str, str], str]
+    decimals: Mapping[str, int]
     event_time: str | None
+    cursor: str | None
+    requested: tuple[str, ...]
+    windows: tuple[str, ...]
+    again: tuple[str, ...]
+    loaded: tuple[str, ...]
+    held: Held | None
+    time_sql: Callable[[str, Mapping[str, str]], str]
+    partition_sql: Callable[[Mapping[str, str], str], str]
 
 
 @dataclass(frozen=True)
@@ -263,7 +272,7 @@ class Control:
     Attributes:
         name: What is counted or summed, such as ``rows`` or ``sum(total_amount)``.
         at_source: As the source's own engine gives it.
-        arrived: As the staged rows give it.
+        arrived: As the rows that were read give it.
     """
 
     name: str
@@ -277,29 +286,48 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What has changed since a cursor, staged and ready to be published.
+class Ended:
+    """What is known when all changes have been read.
 
     Attributes:
-        relation: A SELECT of ``columns``, provenance and the columns of a change.
-        columns: The source's own columns in it.
         cursor: Where this load ended; committed with the rows.
-        controls: Control totals of the window that was read.
-        bytes: Bytes that were read, as far as known.
+        controls: Control totals of what was read.
+    """
+
+    cursor: str
+    controls: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has changed since a cursor, ready to be read.
+
+    Attributes:
+        columns: The source's own columns.
+        read: Gives a SELECT of them, ``_partition``, ``_source_file``, ``_op``, ``_position``
+            (NULL: by the order of loads) and ``_changed_at``; to be called in the transaction in
+            which the rows are read, so that all queries see one state of the source.
+        ended: To be called with a relation of the staged rows, in the same transaction.
+        replaces: Whether the rows are all there is of the partitions asked for, which take the
+            place of what was held of them.
         acknowledge: To be called after the commit: tells the source that it may forget.
     """
 
-    relation: str
     columns: tuple[SourceColumn, ...]
-    cursor: str
-    controls: tuple[Control, ...] = ()
-    bytes: int = 0
+    read: Callable[[], str]
+    ended: Callable[[str], Ended]
+    replaces: bool = False
     acknowledge: Callable[[], None] = lambda: None
 
 
 @runtime_checkable
 class ChangeSource(Source, Protocol):
     """A source that gives what has changed since a cursor, deletes included."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether its changes mean nothing without a key to find the row by."""
+        ...
 
     def schema(self, access: Access) -> tuple[SourceColumn, ...]:
         """The columns as the source tells them now.
@@ -309,8 +337,8 @@ class ChangeSource(Source, Protocol):
         """
         ...
 
-    def changes(self, access: Access, request: ChangeRequest) -> Changes:
-        """Read what has changed into a stage of the engine.
+    def reading(self, access: Access, request: ChangeRequest) -> AbstractContextManager[Changes]:
+        """What has changed; the source stays open as long as the block lasts.
 
         Nothing of the lake is locked meanwhile, so a slow source holds up nobody.
 
@@ -318,3 +346,6 @@ class ChangeSource(Source, Protocol):
             SourceError: The source cannot be read.
         """
         ...
+
+
+AnySource = WindowSource | ChangeSource

@@ -18,8 +18,9 @@ from platform_assets.warehouse.lake import Connection, in_transaction
 # From here on, a list of names is the cheaper condition.
 COMPARED_SPANS = 4
 
-Audit = Callable[[Connection, Mapping[str, int]], None]
-"""Given the staged rows of each partition, raises where one must not be published."""
+Audit = Callable[[Connection, Mapping[str, int], Mapping[str, int]], None]
+"""Given the rows that each partition now has, and those that were taken out of it where only some
+were to be replaced, raises where one must not be published."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Publish:
         partitions: The partitions to replace; one without new rows becomes empty.
         rows: A SELECT of the new rows, with ``_partition``; columns are matched by name.
         columns: The columns that it yields.
+        within: SQL that picks the rows of the partitions to replace; empty: all of them.
     """
 
     table: str
     partitions: Sequence[str]
     rows: str
     columns: Sequence[str]
+    within: str = ""
 
 
 def publish(
@@ -54,7 +57,7 @@ def publish(
     Args:
         connection: An open lake.
         staged: What is to replace what.
-        audit: The gate: called with the staged rows of each partition; raises to stop.
+        audit: The gate: called before the commit; raises to stop.
         commit_with: Writes what must be committed together with the rows: ledger, quarantine,
             cursor.
 
@@ -67,10 +70,10 @@ def publish(
     _same_columns(connection, staged)
 
     def work(con: Connection) -> dict[str, int]:
-        _remove(con, staged)
+        removed = _remove(con, staged)
         con.execute(f"INSERT INTO {staged.table} BY NAME {staged.rows}")
         rows = count_rows(con, staged.table, staged.partitions)
-        audit(con, rows)
+        audit(con, rows, removed)
         commit_with(con)
         return rows
 
@@ -107,8 +110,20 @@ def _between(column: str, first: str, last: str) -> str:
     return f"{column} BETWEEN {quote_literal(first)} AND {quote_literal(last)}"
 
 
-def _remove(connection: Connection, staged: Publish) -> None:
-    connection.execute(f"DELETE FROM {staged.table} WHERE {in_partitions(staged.partitions)}")
+def _remove(connection: Connection, staged: Publish) -> dict[str, int]:
+    """Take out what is replaced; rows by partition, where only some of a partition are."""
+    replaced = in_partitions(staged.partitions)
+    removed: dict[str, int] = {}
+    if staged.within:
+        replaced += f" AND {staged.within}"
+        counted = connection.execute(
+            f"SELECT {PARTITION_COLUMN}, count(*) FROM {staged.table} WHERE {replaced} GROUP BY 1"
+        ).fetchall()
+        removed = {str(key): int(rows) for key, rows in counted}
+        if not removed:
+            return removed
+    connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}")
+    return removed
 
 
 def _same_columns(connection: Connection, staged: Publish) -> None:

@@ -46,6 +46,8 @@ class Rejected:
         key: SQL of the row's key as text over the raw table; NULL where there is none.
         run_id: The run that judged them.
         contract_version: The contract that they broke.
+        by_load: Whether a row's number is its place in its load, which is spread over partitions,
+            and not in a file, which belongs to one.
     """
 
     dataset: str
@@ -55,39 +57,57 @@ class Rejected:
     key: str
     run_id: str
     contract_version: str
+    by_load: bool = False
 
 
-def store(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
+def store(
+    connection: Connection,
+    rejected: Rejected,
+    statuses: Mapping[str, RowStatus],
+    *,
+    judged: str = "true",
+) -> dict[str, int]:
     """Bring the quarantine of some partitions up to date, in the caller's transaction.
 
     Args:
         connection: An open lake, inside a transaction.
         rejected: The rejected rows.
         statuses: The status that each partition's rows take.
+        judged: SQL that picks the rows of the quarantine that were judged again; by default all of
+            the partitions.
+
+    Returns:
+        Rows that were open and are released, by partition.
     """
     if not statuses:
-        return
+        return {}
     _stage(connection, rejected, statuses)
     own = (
         f"dataset = {quote_literal(rejected.dataset)} "
         f"AND {in_partitions(list(statuses), 'partition')}"
     )
     held = connection.execute(f"SELECT count(*) FROM {QUARANTINE} WHERE {own}").fetchone()
-    if held != (0,):
-        _reconcile(connection, own)
+    released = _reconcile(connection, own, judged) if held != (0,) else {}
     connection.execute(f"INSERT INTO {QUARANTINE} BY NAME SELECT * FROM _quarantined")
     connection.execute("DROP TABLE _quarantined")
+    return released
 
 
-def _reconcile(connection: Connection, own: str) -> None:
+def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
     """Release what is no longer bad, re-tell what is bad for other reasons, keep the rest.
 
     A released row that is bad again takes its place again: an identity is there once.
     """
-    connection.execute(
-        f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} "
-        f"WHERE {own} AND status IN {literal_list(ACTIVE)} "
+    no_longer = (
+        f"{own} AND ({judged}) AND status IN {literal_list(ACTIVE)} "
         "AND quarantine_id NOT IN (SELECT quarantine_id FROM _quarantined)"
+    )
+    released = connection.execute(
+        f"SELECT partition, count(*) FROM {QUARANTINE} "
+        f"WHERE {no_longer} AND status = {quote_literal(RowStatus.OPEN)} GROUP BY 1"
+    ).fetchall()
+    connection.execute(
+        f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} WHERE {no_longer}"
     )
     connection.execute(
         f"""
@@ -105,6 +125,7 @@ def _reconcile(connection: Connection, own: str) -> None:
         "DELETE FROM _quarantined WHERE quarantine_id IN "
         f"(SELECT quarantine_id FROM {QUARANTINE} WHERE {own})"
     )
+    return {str(key): int(rows) for key, rows in released}
 
 
 def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
@@ -123,6 +144,12 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
         for partition, status in statuses.items()
         if status is not RowStatus.OPEN
     )
+    counted = picked
+    if rejected.by_load:
+        counted = (
+            f"{FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM {rejected.raw_table} "
+            f"WHERE rowid IN (SELECT _rowid FROM {rejected.verdicts} WHERE _rejected))"
+        )
     status_sql = f"CASE r.{PARTITION_COLUMN} {cases} ELSE 'open' END" if cases else "'open'"
     connection.execute(
         f"""
@@ -133,13 +160,13 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
         files AS (
             SELECT {FILE_COLUMN}, min(rowid) AS first, max(rowid) - min(rowid) + 1 AS span,
                    count(*) AS rows
-            FROM {rejected.raw_table} WHERE {picked} GROUP BY 1
+            FROM {rejected.raw_table} WHERE {counted} GROUP BY 1
         ),
         scattered AS (
             SELECT rowid AS _rowid,
                    row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) AS number
             FROM {rejected.raw_table}
-            WHERE {picked}
+            WHERE {counted}
               AND {FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM files WHERE span <> rows)
         ),
         rows AS (
