@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from platform_assets.contracts import CompiledContract, Contract, compile_contract
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
+from platform_assets.provenance import DELETED_AT_COLUMN, PROVENANCE
 from platform_assets.sources.base import AnySource, ChangeSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
@@ -29,6 +31,8 @@ class Dataset:
         source: Where rows come from.
         partitions: How it is cut.
         max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
+        deletes: What becomes of a cleaned row that its source has deleted: it is deleted
+            (``delete``), or stays as it last was with the time in ``_deleted_at`` (``mark``).
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -42,6 +46,7 @@ class Dataset:
     source: AnySource
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
+    deletes: Literal["delete", "mark"] = "delete"
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -63,6 +68,15 @@ class Dataset:
                 expected="a number from 0 to 1",
                 found=str(self.max_bad_share),
                 fix="ten per cent is 0.10",
+            )
+        if self.marks_deletes and not (self.has_versions and self.compiled.key):
+            raise ContractError(
+                "Nothing tells this dataset that a row was deleted",
+                where=f"dataset {self.name}, deletes",
+                expected="a source that gives changes, and a contract with a Key()",
+                found=f"{type(self.source).__name__}"
+                + ("" if self.compiled.key else ", and no key"),
+                fix='leave deletes="mark" out, or read the source by its changes',
             )
         object.__setattr__(self, "owners", tuple(self.owners))
         if isinstance(self.source, ChangeSource):
@@ -97,6 +111,17 @@ class Dataset:
     def has_versions(self) -> bool:
         """Whether its raw table holds versions of rows, as its source gives what has changed."""
         return isinstance(self.source, ChangeSource)
+
+    @property
+    def marks_deletes(self) -> bool:
+        """Whether a cleaned row stays when its source deletes it."""
+        return self.deletes == "mark"
+
+    @property
+    def cleaned_provenance(self) -> tuple[tuple[str, str], ...]:
+        """Name and SQL type of the platform's own columns in the cleaned table."""
+        marks = ((DELETED_AT_COLUMN, "TIMESTAMP"),) if self.marks_deletes else ()
+        return (*PROVENANCE, *marks)
 
     @property
     def references(self) -> tuple[str, ...]:

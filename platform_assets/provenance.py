@@ -29,3 +29,5 @@ CHANGE = (
 CHANGE_COLUMNS = tuple(name for name, _ in CHANGE)
 PLATFORM_COLUMNS = frozenset({*PROVENANCE_COLUMNS, *CHANGE_COLUMNS})
 DELETED = "d"
+DELETED_AT_COLUMN = "_deleted_at"
+"""Of a cleaned row that is kept after its source has deleted it: when that was (UTC)."""

@@ -229,4 +229,5 @@ def _summary(report: BatchReport) -> str:
     counts = Counter(str(entry.status) for entry in report.entries.values())
     rows = sum(entry.extracted for entry in report.entries.values())
     listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    return f"{report.asset}: {rows:,} rows in {len(report.entries)} partitions: {listed}"
+    told = f"{report.asset}: {rows:,} rows in {len(report.entries)} partitions: {listed}"
+    return "\n".join([told, *report.notes])

@@ -11,7 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.contracts import CompiledContract
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline.changes import CONTROL_TOTAL
 from platform_assets.pipeline.steps import BatchReport
@@ -28,6 +27,7 @@ _PROVENANCE_TEXT = {
     "_position": "Orders the versions of a key.",
     "_changed_at": "When the version came about at the source (UTC).",
     "_load": "Number of the load that brought it.",
+    "_deleted_at": "When the source deleted the row (UTC); empty: it lives.",
 }
 
 
@@ -46,7 +46,7 @@ def quarantine_key(dataset: str) -> dg.AssetKey:
     return dg.AssetKey(["quarantine", dataset])
 
 
-def _provenance(told: Sequence[tuple[str, str]] = PROVENANCE) -> list[dg.TableColumn]:
+def _provenance(told: Sequence[tuple[str, str]]) -> list[dg.TableColumn]:
     return [
         dg.TableColumn(name, sql_type, description=_PROVENANCE_TEXT[name])
         for name, sql_type in told
@@ -67,9 +67,9 @@ def raw_schema(dataset: Dataset) -> dg.TableSchema:
     return dg.TableSchema([*columns, *_provenance(told)])
 
 
-def cleaned_schema(compiled: CompiledContract) -> dg.TableSchema:
+def cleaned_schema(dataset: Dataset) -> dg.TableSchema:
     """Columns of the cleaned table with the rules that hold for each."""
-    columns = []
+    columns, compiled = [], dataset.compiled
     for name, sql_type in compiled.published_columns:
         column = compiled.column(name)
         rules = [rule.description for rule in compiled.rules if name in rule.columns]
@@ -91,7 +91,7 @@ def cleaned_schema(compiled: CompiledContract) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, other=rules),
             )
         )
-    return dg.TableSchema([*columns, *_provenance()])
+    return dg.TableSchema([*columns, *_provenance(dataset.cleaned_provenance)])
 
 
 def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
     if layer == "raw":
         metadata["dagster/column_schema"] = raw_schema(dataset)
     if layer == "cleaned":
-        metadata["dagster/column_schema"] = cleaned_schema(dataset.compiled)
+        metadata["dagster/column_schema"] = cleaned_schema(dataset)
         metadata["contract"] = dg.MetadataValue.md(dataset.compiled.markdown())
         metadata["max_bad_share"] = dataset.max_bad_share
     return metadata

@@ -284,17 +284,17 @@ def _dataset_named(name: str, where: str) -> Dataset:
 @explained
 def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
     """Empty a cleaned table whose contract changed, so that a backfill fills it anew from raw."""
-    from platform_assets.provenance import PROVENANCE
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse import migrate, tables
     from platform_assets.warehouse.lake import connect
 
-    compiled = _dataset_named(dataset, f"argument {dataset}").compiled
+    named = _dataset_named(dataset, f"argument {dataset}")
     table = tables.cleaned_table(dataset)
     with connect(lake_config(load_settings())) as connection:
         tables.ensure_platform_tables(connection)
-        migrate.rebuild(connection, table, compiled.ddl(table, "cleaned", PROVENANCE))
+        ddl = named.compiled.ddl(table, "cleaned", named.cleaned_provenance)
+        migrate.rebuild(connection, table, ddl)
     console.print(f"{dataset} is empty; fill it: platform-assets backfill --from … --to … --force")
 
 

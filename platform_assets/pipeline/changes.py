@@ -5,7 +5,8 @@ Belongs here: one load of a change source. Does not belong here: loading whole p
 
 A load reads everything that has changed since the cursor, also in partitions that nobody asked for:
 they are published with it, and told of. Partitions that are asked for and were never loaded are
-read whole in the same load.
+read whole in the same load. A change log cannot be read again for one of them: what it tells of a
+day that the dataset does not have, such as today, waits in the raw table for that day's first load.
 """
 
 from __future__ import annotations
@@ -119,11 +120,41 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
         failed = _failed(step, load, error)
         record_alone(step, failed)
         return BatchReport(asset, {entry.partition: entry for entry in failed})
-    changes.acknowledge()
+    notes = (*ended.notes, *_acknowledged(changes))
     compact(step.lake, asset)
     asked = {key: entries[key] for key in partitions}
     also = {key: entry for key, entry in entries.items() if key not in asked}
-    return BatchReport(asset, asked, also, ended.controls)
+    return BatchReport(asset, asked, also, ended.controls, notes)
+
+
+def _acknowledged(changes: Changes) -> list[str]:
+    """Tell the source that its changes are kept; what is committed stays, whatever it answers."""
+    try:
+        changes.acknowledge()
+    except (PlatformError, duckdb.Error, OSError) as error:
+        said = str(error) if tells(error) else type(error).__name__
+        return [f"The source was not told that its changes are kept, the next load will: {said}"]
+    return []
+
+
+def _waiting(step: Step, load: _Load, rows: Stage) -> tuple[str, ...]:
+    """What came for partitions that the dataset does not have (yet)."""
+    counted = step.lake.execute(
+        f"SELECT {PARTITION_COLUMN}, count(*) FROM {rows.relation} GROUP BY 1"
+    ).fetchall()
+    known = _known(step, load)
+    outside = {str(key): int(count) for key, count in counted if key not in known}
+    if not outside:
+        return ()
+    return (
+        f"{sum(outside.values()):,} versions wait in the raw table for partitions that the dataset "
+        f"does not have (yet): {min(outside)} to {max(outside)}",
+    )
+
+
+def _known(step: Step, load: _Load) -> set[str]:
+    """The partitions that can be published."""
+    return {*step.dataset.partitions.keys(), *load.standing, *load.partitions}
 
 
 class _UncontrolledError(SourceError):
@@ -160,8 +191,9 @@ def _read_and_publish(step: Step, load: _Load) -> tuple[dict[str, LedgerEntry], 
                 rows = stage.write(step.lake, file, _select(step, load, changes, held))
                 ended = changes.ended(rows.relation)
             _examine(step, ended.controls)
+            waiting = _waiting(step, load, rows) if rows.rows else ()
             entries = _publish(step, load, changes, rows, ended)
-    return entries, changes, ended
+    return entries, changes, replace(ended, notes=(*ended.notes, *waiting))
 
 
 @contextmanager
@@ -271,8 +303,10 @@ def _select(step: Step, load: _Load, changes: Changes, held: Mapping[str, str]) 
         CHANGED_COLUMN,
         f"CAST({load.number} AS BIGINT) AS {LOAD_COLUMN}",
     )
-    order = f" ORDER BY {PARTITION_COLUMN}" if isinstance(step.dataset.partitions, Daily) else ""
-    return f"SELECT {', '.join([*own, *told])} FROM ({changes.read()}){order}"
+    daily = isinstance(step.dataset.partitions, Daily)
+    order = ", ".join([*([PARTITION_COLUMN] if daily else []), *filter(None, [changes.order])])
+    rows = f"SELECT {', '.join([*own, *told])} FROM ({changes.read()})"
+    return f"{rows} ORDER BY {order}" if order else rows
 
 
 def _examine(step: Step, controls: Sequence[Control]) -> None:
@@ -332,7 +366,7 @@ def _touched(step: Step, load: _Load, rows: Stage) -> set[str]:
     """Partitions whose cleaned rows may change: those of the new versions, and of the old ones."""
     keys = [step.dataset.compiled.column(name).source for name in step.dataset.compiled.key]
     queries = [f"SELECT DISTINCT {PARTITION_COLUMN} FROM {rows.relation}"]
-    if keys and len({*load.standing, *load.partitions}) > 1 and load.standing:
+    if keys and load.standing and isinstance(step.dataset.partitions, Daily):
         same = " AND ".join(f"h.{q(key)} = s.{q(key)}" for key in keys)
         queries.append(
             f"SELECT DISTINCT h.{PARTITION_COLUMN} "
@@ -340,7 +374,7 @@ def _touched(step: Step, load: _Load, rows: Stage) -> set[str]:
             f"ON {same} AND h.{PARTITION_COLUMN} <> s.{PARTITION_COLUMN}"
         )
     found = step.lake.execute(" UNION ".join(queries)).fetchall() if rows.rows else []
-    return {str(key) for (key,) in found}
+    return {str(key) for (key,) in found} & _known(step, load)
 
 
 def _entries(

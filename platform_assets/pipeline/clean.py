@@ -29,7 +29,7 @@ from platform_assets.pipeline.steps import (
     record_alone,
     with_seconds,
 )
-from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, current_snapshot
@@ -149,11 +149,13 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
 
 def _fingerprint(step: Step, raw: LedgerEntry) -> str:
     """What the cleaned rows depend on beyond the code."""
-    demands = (
+    demands = [
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
-    )
+    ]
+    if step.dataset.marks_deletes:
+        demands.append(step.dataset.deletes)
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
     return _digest(raw.input_fingerprint, *demands)
@@ -384,6 +386,11 @@ def _publish(
     if merging:
         versions.note_decided(step, judgement.condition, row_key(step))
     deduplicated = {entry.partition: entry.deduplicated for entry in entries}
+    chosen = judgement.good_rows(in_partitions(good))
+    carried: dict[str, int] = {}
+    if merging and step.dataset.marks_deletes:
+        carried = versions.carry_marked(step, in_partitions(good))
+        chosen = f"{chosen} UNION ALL BY NAME FROM {CARRIED}"
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if _has_moved(step, standing):
@@ -407,7 +414,8 @@ def _publish(
                     cleaned=rows[key],
                     quarantined=held[key],
                     deduplicated=deduplicated[key]
-                    + (removed.get(key, 0) + released.get(key, 0) if merging else 0),
+                    + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
+                    - carried.get(key, 0),
                 )
         off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
@@ -419,8 +427,8 @@ def _publish(
         Publish(
             tables.cleaned_table(name),
             good,
-            judgement.good_rows(in_partitions(good)),
-            [*columns, PARTITION_COLUMN, FILE_COLUMN],
+            chosen,
+            [*columns, *(name for name, _ in step.dataset.cleaned_provenance)],
             versions.decided_rows(step) if merging else "",
         ),
         audit=audit,

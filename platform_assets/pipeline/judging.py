@@ -15,7 +15,7 @@ import pyarrow as pa
 from platform_assets.pipeline import versions
 from platform_assets.pipeline.alignment import source_types
 from platform_assets.pipeline.steps import Step
-from platform_assets.pipeline.temporary import COPIES, RELATED, VERDICTS
+from platform_assets.pipeline.temporary import CARRIED, COPIES, MARKS, RANKED, RELATED, VERDICTS
 from platform_assets.provenance import (
     DELETED,
     FILE_COLUMN,
@@ -99,11 +99,14 @@ class Judgement:
         """A SELECT of the rows to publish, where a condition on the partition holds."""
         compiled = self.step.dataset.compiled
         typed = typed_rows(self.step, f"{condition} AND {self.condition}")
-        return compiled.publish_select(
-            f"({typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected "
-            f"UNION ALL SELECT _rowid FROM {COPIES}))",
-            passthrough=(PARTITION_COLUMN, FILE_COLUMN),
+        rows = (
+            f"{typed} AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected "
+            f"UNION ALL SELECT _rowid FROM {COPIES})"
         )
+        if self.step.dataset.marks_deletes:
+            rows = f"SELECT * FROM ({rows}) LEFT JOIN {MARKS} USING (_rowid)"
+        passed = [name for name, _ in self.step.dataset.cleaned_provenance]
+        return compiled.publish_select(f"({rows})", passthrough=passed)
 
 
 @contextmanager
@@ -160,7 +163,7 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
             condition=condition,
         )
     finally:
-        for name in (VERDICTS, COPIES, RELATED):
+        for name in (VERDICTS, COPIES, RELATED, RANKED, MARKS, CARRIED):
             lake.execute(f"DROP TABLE IF EXISTS {name}")
 
 

@@ -15,7 +15,6 @@ import duckdb
 from platform_assets import __version__
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
-from platform_assets.provenance import PROVENANCE
 from platform_assets.sources.base import Access, Connections, Control
 from platform_assets.warehouse import ledger, migrate, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -88,12 +87,14 @@ class BatchReport:
         also: Partitions that nobody asked for and that were published all the same, because
             what was read touched them.
         controls: Control totals of what was read.
+        notes: Sentences about what waits for a later load, and why.
     """
 
     asset: str
     entries: Mapping[str, LedgerEntry]
     also: Mapping[str, LedgerEntry] = field(default_factory=dict)
     controls: tuple[Control, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def failed(self) -> dict[str, LedgerEntry]:
@@ -111,13 +112,15 @@ def ensure_tables(step: Step) -> None:
     dataset = step.dataset
     cleaned = tables.cleaned_table(dataset.name)
     tables.ensure_dataset_tables(
-        step.lake, dataset.name, dataset.compiled.ddl(cleaned, "cleaned", PROVENANCE)
+        step.lake,
+        dataset.name,
+        dataset.compiled.ddl(cleaned, "cleaned", dataset.cleaned_provenance),
     )
     migrate.align(
         step.lake,
         dataset.name,
         cleaned,
-        [*dataset.compiled.published_columns, *PROVENANCE],
+        [*dataset.compiled.published_columns, *dataset.cleaned_provenance],
     )
 
 

@@ -9,6 +9,15 @@ VERDICTS = "_verdicts"
 COPIES = "_copies"
 """``(_rowid, _partition)`` of the rows to leave out: another row of their key stands for them."""
 
+RANKED = "_ranked"
+"""Of a dataset that marks deletes: the versions of keys with several, and which of them count."""
+
+MARKS = "_marks"
+"""``(_rowid, _deleted_at)`` of versions that stay though a newer one says that the row is gone."""
+
+CARRIED = "_carried"
+"""Cleaned rows that new versions say are gone, with the time of it: they replace themselves."""
+
 RELATED = "_related"
 """``(_rowid)`` of rows in other partitions that share a key with the judged ones."""
 

@@ -11,9 +11,18 @@ from __future__ import annotations
 
 from platform_assets.pipeline.alignment import source_types
 from platform_assets.pipeline.steps import Step
-from platform_assets.pipeline.temporary import COPIES, DECIDED, VERDICTS
+from platform_assets.pipeline.temporary import (
+    CARRIED,
+    COPIES,
+    DECIDED,
+    MARKS,
+    RANKED,
+    VERDICTS,
+)
 from platform_assets.provenance import (
+    CHANGED_COLUMN,
     DELETED,
+    DELETED_AT_COLUMN,
     LOAD_COLUMN,
     OP_COLUMN,
     PARTITION_COLUMN,
@@ -57,11 +66,10 @@ def find_superseded(step: Step, where: str) -> None:
     key, keys = ", ".join(named.values()), ", ".join(named)
     typed = ", ".join(f"{sql} AS {name}" for name, sql in named.items())
     given = " AND ".join(f"{name} IS NOT NULL" for name in named)
-    lake.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE {COPIES} AS
+    ranked = f"""
         WITH candidates AS (
-            SELECT rowid AS _rowid, {PARTITION_COLUMN}, {typed}, {deleted} AS _gone,
+            SELECT rowid AS _rowid, {PARTITION_COLUMN}, {CHANGED_COLUMN}, {typed},
+                   {deleted} AS _gone,
                    {{'p': {POSITION_COLUMN}, 'l': {LOAD_COLUMN}, 'r': rowid}} AS _place,
                    {deleted} OR rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected)
                        AS _decides
@@ -70,17 +78,70 @@ def find_superseded(step: Step, where: str) -> None:
                 SELECT hash({key}) AS hashed FROM {table} WHERE {where}
                 GROUP BY hashed HAVING count(*) > 1))
         )
-        SELECT _rowid, {PARTITION_COLUMN} FROM (
-            SELECT *, {given} AS _given, max(_place) FILTER (_decides) OVER (PARTITION BY {keys})
-                AS _newest
-            FROM candidates
-        )
-        WHERE _gone OR (_given AND _place < _newest)
+        SELECT *, {given} AS _given,
+               max(_place) FILTER (_decides) OVER (PARTITION BY {keys}) AS _newest
+               {_living(step, keys)}
+        FROM candidates
         """
+    left_out = "_gone OR (_given AND _place < _newest)"
+    if step.dataset.marks_deletes:
+        lake.execute(f"CREATE OR REPLACE TEMP TABLE {RANKED} AS {ranked}")
+        ranked = f"FROM {RANKED}"
+        left_out = "_gone OR (_given AND _place < _newest AND _place IS DISTINCT FROM _living)"
+        lake.execute(
+            f"CREATE OR REPLACE TEMP TABLE {MARKS} AS SELECT _rowid, _until AS {DELETED_AT_COLUMN} "
+            f"FROM {RANKED} WHERE _given AND _place = _living AND _living < _newest"
+        )
+    lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE {COPIES} AS "
+        f"SELECT _rowid, {PARTITION_COLUMN} FROM ({ranked}) WHERE {left_out}"
     )
     lake.execute(
         f"DELETE FROM {VERDICTS} WHERE _rejected AND _rowid IN (SELECT _rowid FROM {COPIES})"
     )
+
+
+def _living(step: Step, keys: str) -> str:
+    """Further columns where deletes are marked: the newest that lives, and when the newest was."""
+    if not step.dataset.marks_deletes:
+        return ""
+    return (
+        f", max(_place) FILTER (_decides AND NOT _gone) OVER (PARTITION BY {keys}) AS _living, "
+        f"max_by({CHANGED_COLUMN}, _place) FILTER (_decides) OVER (PARTITION BY {keys}) AS _until"
+    )
+
+
+def carry_marked(step: Step, condition: str) -> dict[str, int]:
+    """Lay out cleaned rows that new versions say are gone, marked so.
+
+    Args:
+        step: What to work on and with; its new versions are judged.
+        condition: SQL that picks the cleaned rows that are about to be replaced.
+
+    Returns:
+        How many, by partition; all of them are also among ``decided_rows``.
+    """
+    compiled = step.dataset.compiled
+    typed = ", ".join(
+        f"_key_{number} AS {quote_identifier(name)}" for number, name in enumerate(compiled.key)
+    )
+    published = ", ".join(
+        f"{compiled.pii_sql(name)} AS _key_{number}" for number, name in enumerate(compiled.key)
+    )
+    same = " AND ".join(
+        f"c.{quote_identifier(name)} = g._key_{number}" for number, name in enumerate(compiled.key)
+    )
+    cleaned = tables.cleaned_table(step.dataset.name)
+    step.lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE {CARRIED} AS "
+        f"SELECT c.* REPLACE (g._until AS {DELETED_AT_COLUMN}) FROM {cleaned} AS c "
+        f"JOIN (SELECT {published}, _until FROM (SELECT DISTINCT {typed}, _until FROM {RANKED} "
+        f"WHERE _given AND _gone AND _living IS NULL)) AS g ON {same} WHERE {condition}"
+    )
+    rows = step.lake.execute(
+        f"SELECT {PARTITION_COLUMN}, count(*) FROM {CARRIED} GROUP BY 1"
+    ).fetchall()
+    return {str(key): int(count) for key, count in rows}
 
 
 def can_be_merged(step: Step) -> bool:

@@ -292,10 +292,12 @@ class Ended:
     Attributes:
         cursor: Where this load ended; committed with the rows.
         controls: Control totals of what was read.
+        notes: Sentences about what was not read yet, and why, for the run's log.
     """
 
     cursor: str
     controls: tuple[Control, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -310,7 +312,10 @@ class Changes:
         ended: To be called with a relation of the staged rows, in the same transaction.
         replaces: Whether the rows are all there is of the partitions asked for, which take the
             place of what was held of them.
-        acknowledge: To be called after the commit: tells the source that it may forget.
+        acknowledge: To be called after the commit: tells the source that it may forget. Where
+            that fails, the same changes may be given again.
+        order: SQL of what ``read`` gives, by which versions of one key at one position are
+            ordered; empty: there are none.
     """
 
     columns: tuple[SourceColumn, ...]
@@ -318,6 +323,7 @@ class Changes:
     ended: Callable[[str], Ended]
     replaces: bool = False
     acknowledge: Callable[[], None] = lambda: None
+    order: str = ""
 
 
 @runtime_checkable

@@ -27,7 +27,7 @@ from platform_assets.datasets.orders import orders
 from platform_assets.dbt.lake_plugin import LAKE_VARIABLE, to_environment
 from platform_assets.extensions import extension_file
 from platform_assets.partitions import spans
-from platform_assets.pipeline.steps import PROVENANCE
+from platform_assets.provenance import PROVENANCE
 from platform_assets.warehouse.lake import (
     LakeConfig,
     connect,
