@@ -8,6 +8,7 @@ from platform_assets.resources.connections import (
     ConnectionResource,
     DatabaseResource,
     FolderResource,
+    HttpEndpointResource,
 )
 from platform_assets.resources.lake import LakeResource, lake_config
 
@@ -15,6 +16,7 @@ __all__ = [
     "ConnectionResource",
     "DatabaseResource",
     "FolderResource",
+    "HttpEndpointResource",
     "LakeResource",
     "lake_config",
 ]

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field, SecretStr
 
 from platform_assets.errors import SettingsError
-from platform_assets.sources.connections import Database, DatabaseKind
+from platform_assets.sources.connections import Database, DatabaseKind, HttpEndpoint
 
 
 class ConnectionResource(dg.ConfigurableResource, ABC):  # type: ignore[type-arg] # holds no inner value
@@ -82,3 +82,20 @@ class DatabaseResource(ConnectionResource):
             user=self.user,
             password=SecretStr(self.password) if self.password else None,
         )
+
+
+class HttpEndpointResource(ConnectionResource):
+    """A server that streams over HTTP; configure the token with ``EnvVar``.
+
+    Attributes:
+        url: Its address, without a secret.
+        token: Sent as a bearer token; never shown.
+    """
+
+    url: str = Field(description="The server's address.")
+    token: str = Field(default="", repr=False, description="A bearer token: use EnvVar.")
+
+    @property
+    def connection(self) -> HttpEndpoint:
+        """Where the server is and how to sign in."""
+        return HttpEndpoint(self.url, SecretStr(self.token) if self.token else None)

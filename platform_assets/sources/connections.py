@@ -6,6 +6,7 @@ make them (``resources``), and reading through them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -44,3 +45,23 @@ class Database:
             return f"sqlite database {self.path}"
         port = f":{self.port}" if self.port else ""
         return f"{self.kind} database {self.database} on {self.host}{port}"
+
+
+@dataclass(frozen=True)
+class HttpEndpoint:
+    """A server that streams over HTTP.
+
+    Attributes:
+        url: Its address, without a secret.
+        token: Sent as a bearer token; never shown.
+    """
+
+    url: str
+    token: SecretStr | None = field(default=None, repr=False)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What goes with every request."""
+        if self.token is None:
+            return {}
+        return {"Authorization": f"Bearer {self.token.get_secret_value()}"}

@@ -10,6 +10,7 @@ import pytest
 from platform_assets.contracts import Contract, Field, Key
 from platform_assets.errors import ContractError, PartitionError, PlatformError
 from platform_assets.partitions import Daily, Unpartitioned
+from platform_assets.sources.change_log import DebeziumFiles
 from platform_assets_tests.support import things
 
 
@@ -26,6 +27,15 @@ def test_a_share_is_from_0_to_1(share: float) -> None:
         things(max_bad_share=share)
     assert "dataset things, max_bad_share" in caught.value.where
     assert caught.value.found == str(share)
+
+
+def test_deletes_can_be_marked_only_where_they_are_told() -> None:
+    with pytest.raises(ContractError, match="Nothing tells this dataset") as caught:
+        things(deletes="mark")
+    assert caught.value.found == "CsvFiles"
+    changes = DebeziumFiles("things.ndjson")
+    marked = things(source=changes, deletes="mark", partitions=Unpartitioned())
+    assert marked.cleaned_provenance[-1] == ("_deleted_at", "TIMESTAMP")
 
 
 class Broken(Contract):

@@ -1,0 +1,365 @@
+"""Change logs from a stream: Debezium's events, in bounded helpings from where reading stands.
+
+Belongs here: the seam that a kind of stream has to fill, and the stream over HTTP. Does not belong
+here: what an event says (``envelope``).
+
+A helping is landed before the engine reads it, so a slow stream locks nothing and memory stays
+flat. Reading stands at the highest position that was kept; it is committed with the rows, and a
+server that gives some events again does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import requests
+import urllib3
+
+from platform_assets.errors import ContractError, SourceError
+from platform_assets.sources.base import Access, ChangeRequest, Changes, Ended, SourceColumn
+from platform_assets.sources.connections import HttpEndpoint
+from platform_assets.sources.envelope import ORDER, Envelopes, OnBadLine, Unit
+from platform_assets.sources.landing import Landing, landing
+
+DEFAULT_MAX_EVENTS = 500_000
+DEFAULT_MAX_SECONDS = 60.0
+CONNECT_SECONDS = 10.0
+_CHUNK_BYTES = 65_536
+_SCHEMA_EVENTS = 100
+
+
+class Lines(Protocol):
+    """An open stream of lines, each an envelope."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its bytes as they come, in bounded chunks; it ends where there is nothing for now."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether it ended by itself, so that no event of its last position is still to come."""
+        ...
+
+
+class Stream(Protocol):
+    """A kind of stream: where its events come from."""
+
+    @property
+    def connection(self) -> str:
+        """Name of the connection that it reads through."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What provenance tells as the place that events came from; without any secret."""
+        ...
+
+    def open(
+        self, access: Access, after: int | None, seconds: float
+    ) -> AbstractContextManager[Lines]:
+        """Events after a position; None: from the beginning.
+
+        Args:
+            access: What to read through.
+            after: The highest position that is kept already.
+            seconds: How long to wait for something new.
+
+        Raises:
+            SourceError: The stream cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class HttpLines:
+    """Lines over HTTP: ``GET <path>?after=<position>`` answers with one event a line.
+
+    The answer may end, or stay open while there is nothing new.
+
+    Attributes:
+        path: What is added to the connection's address.
+        connection: Name of the connection, which leads to an HTTP endpoint.
+        after: Name of the parameter that takes the position.
+    """
+
+    path: str
+    connection: str = "stream"
+    after: str = "after"
+
+    @property
+    def name(self) -> str:
+        """The path; the address belongs to the connection."""
+        return f"http:{self.path}"
+
+    @contextmanager
+    def open(self, access: Access, after: int | None, seconds: float) -> Iterator[Lines]:
+        """Ask for the events after a position.
+
+        Args:
+            access: What to read through.
+            after: The highest position that is kept already.
+            seconds: How long to wait for something new.
+
+        Raises:
+            SourceError: The server does not answer, or with an error.
+        """
+        endpoint = access.connection(
+            self.connection,
+            HttpEndpoint,
+            reader=f"HttpLines(path={self.path!r})",
+            fix=f"pass resources={{'{self.connection}': HttpEndpointResource(url=…)}} "
+            "to build_definitions",
+        )
+        where = f"HttpLines(path={self.path!r}), {endpoint.url}"
+        try:
+            response = requests.get(
+                endpoint.url.rstrip("/") + "/" + self.path.lstrip("/"),
+                params={} if after is None else {self.after: str(after)},
+                headers=endpoint.headers,
+                stream=True,
+                timeout=(CONNECT_SECONDS, seconds),
+                # A redirect would carry the headers, and a secret with them, elsewhere.
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise SourceError(
+                "A stream does not answer",
+                where=where,
+                expected="an answer to GET",
+                found=type(error).__name__,
+                fix="see that it runs and can be reached, and correct the connection's url",
+            ) from None
+        with response:
+            if response.status_code != requests.codes.ok:
+                raise SourceError(
+                    "A stream refuses to give its events",
+                    where=where,
+                    expected="status 200",
+                    found=f"status {response.status_code}",
+                    fix="correct the path, or the connection's token",
+                )
+            yield _HttpBody(response)
+
+
+class _HttpBody:
+    """The body of an answer; a pause or a break ends it, and the next load goes on from there."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self._complete = False
+
+    @property
+    def complete(self) -> bool:
+        return self._complete
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            if self._response.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                yield from self._response.iter_content(_CHUNK_BYTES)
+            else:
+                # Reading so many bytes would wait for all of them, and lose them in the end.
+                raw = self._response.raw
+                while chunk := raw.read1(_CHUNK_BYTES, decode_content=True):
+                    yield chunk
+        except (requests.RequestException, urllib3.exceptions.HTTPError):
+            return
+        announced = self._response.headers.get("Content-Length")
+        self._complete = announced is None or self._response.raw.tell() >= int(announced)
+
+
+@dataclass(frozen=True)
+class DebeziumStream:
+    """Debezium's envelopes from a stream, one a line.
+
+    Columns are text, as the events write them. Events of all partitions are taken, whatever was
+    asked for.
+
+    Attributes:
+        stream: Where they come from.
+        position: As with ``DebeziumFiles``; the stream goes on after the highest one.
+        on_bad_line: As with ``DebeziumFiles``.
+        units: As with ``DebeziumFiles``.
+        max_events: Events to take in one load.
+        max_seconds: Time that a load may take from the stream.
+
+    Raises:
+        ContractError: A load could take nothing.
+    """
+
+    stream: Stream
+    position: str | None = None
+    on_bad_line: OnBadLine = "refuse"
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    max_events: int = DEFAULT_MAX_EVENTS
+    max_seconds: float = DEFAULT_MAX_SECONDS
+
+    def __post_init__(self) -> None:
+        """Refuse bounds within which nothing can be read."""
+        if self.max_events < 1 or self.max_seconds <= 0:
+            raise ContractError(
+                "A load could take nothing from the stream",
+                where=self._reader,
+                expected="max_events of 1 or more, max_seconds above 0",
+                found=f"{self.max_events} events, {self.max_seconds} s",
+                fix="leave them out for the defaults",
+            )
+
+    @property
+    def connection(self) -> str:
+        """Name of the connection that it reads through."""
+        return self.stream.connection
+
+    @property
+    def kind(self) -> str:
+        """What it reads."""
+        return "debezium"
+
+    @property
+    def needs_key(self) -> bool:
+        """An event is of a row."""
+        return True
+
+    @property
+    def _reader(self) -> str:
+        return f"DebeziumStream({self.stream.name})"
+
+    def schema(self, access: Access) -> tuple[SourceColumn, ...]:
+        """The fields of the first events; none is taken from the stream by that.
+
+        Args:
+            access: What to read through.
+
+        Raises:
+            SourceError: The stream cannot be read.
+        """
+        with landing(access.engine) as land:
+            self._take(access, land, None, _SCHEMA_EVENTS)
+            events = self._envelopes(access, land, ())
+            try:
+                events.parse()
+                return events.fields()
+            finally:
+                events.drop()
+
+    @contextmanager
+    def reading(self, access: Access, request: ChangeRequest) -> Iterator[Changes]:
+        """The next events.
+
+        Args:
+            access: What to read through.
+            request: What is asked.
+
+        Raises:
+            SourceError: The stream cannot be read, or a line is no event and is refused.
+        """
+        before = int(request.cursor) if request.cursor else None
+        with landing(access.engine) as land:
+            notes, complete = self._take(access, land, before, self.max_events)
+            events = self._envelopes(access, land, request.key)
+            try:
+                events.parse()
+                columns = events.fields(request.columns)
+                after = self._after(
+                    before, events.newest_positions(), land.lines, complete=complete
+                )
+                if before is not None:
+                    events.leave_out_held(request, before)
+                yield Changes(
+                    columns=columns,
+                    read=lambda: events.select(request, columns),
+                    ended=lambda stage: Ended(
+                        "" if after is None else str(after), events.controls(stage), notes
+                    ),
+                    order=ORDER,
+                )
+            finally:
+                events.drop()
+
+    def _take(
+        self, access: Access, land: Landing, after: int | None, most: int
+    ) -> tuple[tuple[str, ...], bool]:
+        """Land whole events until there is nothing for now, or a bound is reached.
+
+        Gives notes, and whether the events of the last position are all there.
+        """
+        helping = _Helping(most, time.monotonic() + self.max_seconds)
+        with self.stream.open(access, after, self.max_seconds) as lines:
+            taken = land.take(self.stream.name, helping.of(lines))
+            complete = lines.complete and not helping.stopped and not taken.left
+        notes = []
+        if helping.stopped:
+            notes.append(f"{self.stream.name}: {helping.stopped}; the next load goes on from there")
+        elif taken.left:
+            notes.append(
+                f"{self.stream.name} broke off within an event ({taken.left:,} bytes): "
+                "the next load asks for it again"
+            )
+        return tuple(notes), complete
+
+    def _after(
+        self, before: int | None, newest: tuple[int, ...], count: int, *, complete: bool
+    ) -> int | None:
+        """Where the next load goes on.
+
+        Events may share a position. Where the stream did not end by itself, some of the last one
+        may be missing, and that position is asked for again.
+
+        Raises:
+            SourceError: So many events share a position that a load would never come beyond it.
+        """
+        newer = [position for position in newest if before is None or position > before]
+        if complete or not newer:
+            return newer[0] if newer else before
+        if len(newer) == 1 and count >= self.max_events:
+            raise SourceError(
+                "More events share one position than a load takes",
+                where=self._reader,
+                expected=f"fewer than {self.max_events:,} events at a position",
+                found=f"{count:,}",
+                fix="raise max_events",
+            )
+        return newer[1] if len(newer) > 1 else before
+
+    def _envelopes(self, access: Access, land: Landing, key: tuple[str, ...]) -> Envelopes:
+        return Envelopes(
+            engine=access.engine,
+            landing=land,
+            reader=self._reader,
+            key=key,
+            position=self.position,
+            on_bad_line=self.on_bad_line,
+            units=self.units,
+        )
+
+
+@dataclass
+class _Helping:
+    """So much of a stream as one load takes.
+
+    Attributes:
+        most: Lines to take.
+        deadline: When to stop, by the clock of ``time.monotonic``.
+        stopped: Why it stopped before the stream's end; empty: it did not.
+    """
+
+    most: int
+    deadline: float
+    stopped: str = ""
+
+    def of(self, lines: Lines) -> Iterator[bytes]:
+        left = self.most
+        for chunk in lines:
+            count = chunk.count(b"\n")
+            if count >= left:
+                yield b"\n".join(chunk.split(b"\n", left)[:left]) + b"\n"
+                self.stopped = f"{self.most:,} events were taken"
+                return
+            left -= count
+            yield chunk
+            if time.monotonic() >= self.deadline:
+                self.stopped = "its time was over"
+                return
