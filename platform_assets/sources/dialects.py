@@ -71,8 +71,13 @@ class Dialect(ABC):
         return ".".join(self.quote(part) for part in name.split("."))
 
     @abstractmethod
-    def attach(self, database: Database) -> list[str]:
-        """Statements for the engine that make the database known to it as ``_source``."""
+    def attach(self, database: Database, settings: str = "") -> list[str]:
+        """Statements for the engine that make the database known to it as ``_source``.
+
+        Args:
+            database: Where it is and how to sign in.
+            settings: Options of a Postgres session, such as ``-c TimeZone=UTC``.
+        """
 
     @abstractmethod
     def columns_sql(self, table: str) -> str:
@@ -96,11 +101,12 @@ class Postgres(Dialect):
         "date", "timestamp", "timestamptz",
     )  # fmt: skip
 
-    def attach(self, database: Database) -> list[str]:
+    def attach(self, database: Database, settings: str = "") -> list[str]:
         """A temporary secret, so that the password is in no statement that an error repeats."""
+        options = quote_literal(f"options={quote_literal(settings)}" if settings else "")
         return [
             _secret("postgres", database),
-            f"ATTACH '' AS {ALIAS} (TYPE postgres, SECRET {ALIAS}, READ_ONLY)",
+            f"ATTACH {options} AS {ALIAS} (TYPE postgres, SECRET {ALIAS}, READ_ONLY)",
         ]
 
     def columns_sql(self, table: str) -> str:
@@ -147,7 +153,7 @@ class MySql(Dialect):
         """With backticks."""
         return "`" + name.replace("`", "``") + "`"
 
-    def attach(self, database: Database) -> list[str]:
+    def attach(self, database: Database, settings: str = "") -> list[str]:
         """A temporary secret, so that the password is in no statement that an error repeats."""
         return [
             _secret("mysql", database),
@@ -196,7 +202,7 @@ class Sqlite(Dialect):
 
     extension, query_function, kind = "sqlite_scanner", "sqlite_query", "sqlite"
 
-    def attach(self, database: Database) -> list[str]:
+    def attach(self, database: Database, settings: str = "") -> list[str]:
         """The file; SQLite would make a new one where there is none."""
         if database.path is None or not database.path.is_file():
             raise SourceError(
@@ -252,7 +258,7 @@ def _secret(kind: str, database: Database) -> str:
 
 @contextmanager
 def attached(
-    engine: duckdb.DuckDBPyConnection, database: Database, reader: str
+    engine: duckdb.DuckDBPyConnection, database: Database, reader: str, settings: str = ""
 ) -> Iterator[Dialect]:
     """A database that the engine can ask, as long as the block lasts.
 
@@ -260,6 +266,7 @@ def attached(
         engine: The engine.
         database: Where it is and how to sign in.
         reader: Who asks, for messages.
+        settings: Options of a Postgres session, such as ``-c TimeZone=UTC``.
 
     Raises:
         SourceError: It is not there, or refuses.
@@ -268,7 +275,7 @@ def attached(
     load_extension(engine, dialect.extension)
     try:
         try:
-            for statement in dialect.attach(database):
+            for statement in dialect.attach(database, settings):
                 engine.execute(statement)
         except duckdb.Error as error:
             raise unreachable(database, reader, error) from None
