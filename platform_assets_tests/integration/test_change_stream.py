@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,38 @@ def test_a_stream_that_stays_open_is_left_when_its_time_is_over(sync: Sync, log:
     assert time.monotonic() - started < 3 * 2
     assert sorted(sync.cleaned()) == [1, 2]
     assert len(sync.raw()) == 2
+
+
+def test_a_stream_in_chunks_gives_what_has_come_while_it_stays_open(sync: Sync) -> None:
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for each in (event("c", 1, 1), event("c", 2, 2)):
+                body = lines([each]).encode()
+                self.wfile.write(f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            over.wait(30)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            sync.dataset = _dataset(max_seconds=0.5)
+            sync.connections = {"stream": HttpEndpoint(f"http://127.0.0.1:{server.server_port}")}
+            sync()
+        finally:
+            over.set()
+            server.shutdown()
+            serving.join()
+    assert sorted(sync.cleaned()) == [1, 2]
 
 
 def test_the_schema_takes_nothing_from_the_stream(sync: Sync, log: Log) -> None:

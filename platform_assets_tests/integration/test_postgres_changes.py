@@ -84,6 +84,24 @@ def test_a_value_that_is_left_out_is_that_of_the_version_before(
     assert shop.sync.cleaned()[2][3] == LARGE + "2"
 
 
+def test_changes_from_before_and_after_a_change_of_columns(shop_of: Callable[..., Shop]) -> None:
+    shop = shop_of()
+    shop.execute('ALTER TABLE sales ADD COLUMN "Old [one]" text')
+    shop.check()
+    shop.execute("INSERT INTO sales VALUES (1, 1, 'paid', NULL, '2025-01-01', now(), 'kept')")
+    shop.execute('ALTER TABLE sales DROP COLUMN "Old [one]"')
+    shop.execute("ALTER TABLE sales ADD COLUMN flags bit(3), ADD COLUMN listed int[]")
+    shop.execute(
+        "INSERT INTO sales VALUES (2, 2, 'paid', NULL, '2025-01-01', now(), B'101', '{1,NULL}')"
+    )
+    loaded, _ = shop.sync()
+    assert not loaded.failed
+    assert shop.sync.raw('sale_id, "Old [one]", flags, listed') == [
+        ("1", "kept", None, None),
+        ("2", None, "101", "{1,NULL}"),
+    ]
+
+
 def test_truncate_and_what_is_rolled_back(shop_of: Callable[..., Shop]) -> None:
     shop = shop_of()
     shop.execute("DROP TABLE IF EXISTS aside; CREATE TABLE aside (note text)")
