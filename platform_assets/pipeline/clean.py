@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 from platform_assets.errors import PartitionError
 from platform_assets.pipeline import versions
-from platform_assets.pipeline.judging import Counts, Judgement, Scope, judge, row_key
-from platform_assets.pipeline.loaded import Loaded
+from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
+from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -53,25 +53,6 @@ class _UnreconciledError(Exception):
 
 class _MovedError(Exception):
     """Stops a transaction: what its rows were judged against is no longer what stands."""
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A partition to be judged.
-
-    Attributes:
-        raw: Its raw publish.
-        fingerprint: What identifies its input.
-        last: The publish that new versions alone can be merged into; None: it is judged whole.
-    """
-
-    raw: LedgerEntry
-    fingerprint: str
-    last: LedgerEntry | None = None
-
-    @property
-    def key(self) -> str:
-        return self.raw.partition
 
 
 @dataclass(frozen=True)
@@ -135,10 +116,10 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
             idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
             mergeable = last if not step.force and key not in moved else None
-            waiting.append(_Waiting(raw[key], fingerprint, mergeable))
+            waiting.append(Waiting(raw[key], fingerprint, mergeable))
     record_alone(step, idle)
     entries.update((entry.partition, entry) for entry in idle)
-    for since, group in _by_since(step, waiting).items():
+    for since, group in by_since(step, waiting).items():
         for batch in batches(group, lambda each: each.raw.bytes, step.batch_bytes):
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
@@ -161,33 +142,6 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
-
-
-def _by_since(step: Step, waiting: Sequence[_Waiting]) -> dict[int | None, list[_Waiting]]:
-    """Partitions by the load after which their versions are new; None: all of them are.
-
-    New versions can be merged into what is published where that was judged by the same demands,
-    nothing was taken out of the raw partition since, and no older version comes late.
-    """
-    groups: dict[int | None, list[_Waiting]] = {}
-    mergeable = step.dataset.has_versions and versions.can_be_merged(step)
-    for each in waiting:
-        since = _mergeable_since(each) if mergeable else None
-        groups.setdefault(since, []).append(each)
-    for since in [since for since in groups if since is not None]:
-        if not versions.is_in_order(step, since):
-            groups.setdefault(None, []).extend(groups.pop(since))
-    return groups
-
-
-def _mergeable_since(each: _Waiting) -> int | None:
-    if each.last is None or each.last.status is not Status.PUBLISHED:
-        return None
-    demands, _, judged = each.last.input_fingerprint.rpartition("@")
-    if demands != each.fingerprint.rpartition("@")[0]:
-        return None
-    since = Loaded.parse(judged).load
-    return since if since >= Loaded.of(each.raw).whole else None
 
 
 def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
@@ -217,11 +171,11 @@ def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
 
 
 def _clean_batch(
-    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None
+    step: Step, asset: str, batch: Sequence[Waiting], since: int | None
 ) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
 
-    def failed(each: _Waiting, error: Exception) -> LedgerEntry:
+    def failed(each: Waiting, error: Exception) -> LedgerEntry:
         entry = replace(
             step.entry(asset, each.key, Status.FAILED),
             bytes=each.raw.bytes,
@@ -231,20 +185,20 @@ def _clean_batch(
         record_alone(step, [entry])
         return entry
 
-    def work(part: Sequence[_Waiting]) -> list[LedgerEntry]:
+    def work(part: Sequence[Waiting]) -> list[LedgerEntry]:
         return _judge_and_publish(step, asset, part, since, started)
 
     yield from isolate(batch, work, failed)
 
 
 def _judge_and_publish(
-    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None, started: float
+    step: Step, asset: str, batch: Sequence[Waiting], since: int | None, started: float
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
         standing = _standing(step, [each.key for each in batch])
         raw = standing.raw
-        batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
-        if since is not None and not _can_still_merge(standing, batch, since):
+        batch = [Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
+        if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
             return _publish_judged(step, asset, batch, standing, since, started)
@@ -259,20 +213,10 @@ def _judge_and_publish(
     )
 
 
-def _can_still_merge(standing: _Standing, batch: Sequence[_Waiting], since: int) -> bool:
-    """Whether new versions still belong on top of what is published: nobody came between."""
-    return all(
-        each.last is not None
-        and standing.cleaned.get(each.key) == each.last.snapshot
-        and since >= Loaded.of(each.raw).whole
-        for each in batch
-    )
-
-
 def _publish_judged(
     step: Step,
     asset: str,
-    batch: Sequence[_Waiting],
+    batch: Sequence[Waiting],
     standing: _Standing,
     since: int | None,
     started: float,
@@ -321,8 +265,8 @@ def _has_moved(step: Step, standing: _Standing) -> bool:
     return now.publishes != standing.publishes
 
 
-def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> LedgerEntry:
-    counts = _onto(judgement.counts[each.key], each, judgement)
+def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> LedgerEntry:
+    counts = onto(judgement.counts[each.key], each, judgement.scope)
     entry = replace(
         step.entry(asset, each.key, Status.PUBLISHED),
         extracted=counts.extracted,
@@ -353,19 +297,6 @@ def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> Ledg
         "correct the contract, or raise max_bad_share",
     )
     return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
-
-
-def _onto(counts: Counts, each: _Waiting, judgement: Judgement) -> Counts:
-    """What the partition comes to, where only its new versions were judged."""
-    if judgement.scope.since is None or each.last is None:
-        return counts
-    names = {*each.last.broken, *counts.broken}
-    return Counts(
-        extracted=each.last.extracted + counts.extracted,
-        rejected=each.last.quarantined + counts.rejected,
-        deduplicated=each.last.deduplicated + counts.deduplicated,
-        broken={n: each.last.broken.get(n, 0) + counts.broken.get(n, 0) for n in sorted(names)},
-    )
 
 
 def _publish(

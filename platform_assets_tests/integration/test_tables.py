@@ -305,14 +305,14 @@ def test_a_table_that_is_not_there_or_lacks_a_column(shop_of: Callable[..., Shop
 def test_rows_that_do_not_arrive_are_missed(
     shop_of: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from platform_assets.sources import tables as module
+    from platform_assets.sources.table_reading import TableReading
 
     shop = shop_of("full")
     shop.table.put(row(1))
     shop.table.put(row(2))
-    source = module._Reading.source
+    source = TableReading.source
     monkeypatch.setattr(
-        module._Reading, "source", lambda self, where: f"(FROM {source(self, where)} LIMIT 1)"
+        TableReading, "source", lambda self, where: f"(FROM {source(self, where)} LIMIT 1)"
     )
     loaded, _ = shop.sync()
     assert {e.stopped_by for e in loaded.failed.values()} == {"control_total"}
