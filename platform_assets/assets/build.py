@@ -14,6 +14,7 @@ from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
+from platform_assets.sensors.changes import build_changes_sensor
 from platform_assets.sensors.dead_runs import dead_runs
 
 
@@ -38,10 +39,11 @@ def build_definitions(
         own_assets, own_checks = build_dataset_assets(dataset)
         built += own_assets
         checks += own_checks
+    sensors = [dead_runs, build_changes_sensor(datasets, LAKE_KEY)]
     return dg.Definitions(
         assets=[*built, *assets],
         asset_checks=checks,
-        sensors=[dead_runs],
+        sensors=[each for each in sensors if each is not None],
         resources={LAKE_KEY: LakeResource(), **resources},
         # The engine uses every core by itself; a process a step would cost three seconds each.
         executor=dg.in_process_executor,

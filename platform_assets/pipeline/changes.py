@@ -52,6 +52,7 @@ from platform_assets.sources.base import (
     Control,
     Ended,
     Held,
+    TellsChanges,
 )
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
@@ -124,6 +125,34 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
     asked = {key: entries[key] for key in partitions}
     also = {key: entry for key, entry in entries.items() if key not in asked}
     return BatchReport(asset, asked, also, ended.controls)
+
+
+def touched_partitions(step: Step, candidates: Sequence[str]) -> list[str]:
+    """Partitions in which something has changed at the source since the last load.
+
+    Args:
+        step: What to look with; nothing is written.
+        candidates: The partitions that exist, in order.
+
+    Returns:
+        Those of them with changes, also such that were never loaded and come after the first that
+        was: a new day is loaded by itself, the past only when it is asked for. Empty for a source
+        that cannot tell cheaply, and where nothing was ever loaded.
+
+    Raises:
+        SourceError: The source cannot be read.
+    """
+    asset = f"raw/{step.dataset.name}"
+    tables.ensure_platform_tables(step.lake)
+    standing = ledger.published(step.lake, asset)
+    source = step.dataset.source
+    if not isinstance(source, TellsChanges) or not standing:
+        return []
+    cursor = cursors.current(step.lake, step.dataset.name)
+    load = _Load(asset, cursor.load + 1, cursor, standing, (), (), time.perf_counter())
+    reachable = tuple(key for key in candidates if key >= min(standing))
+    found = source.touched(step.access, replace(_request(step, load), loaded=reachable))
+    return [key for key in candidates if key in found]
 
 
 class _UncontrolledError(SourceError):

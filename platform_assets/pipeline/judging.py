@@ -15,7 +15,7 @@ import pyarrow as pa
 from platform_assets.pipeline import versions
 from platform_assets.pipeline.alignment import source_types
 from platform_assets.pipeline.steps import Step
-from platform_assets.pipeline.temporary import COPIES, RELATED, VERDICTS
+from platform_assets.pipeline.temporary import COPIES, DECIDED, RELATED, VERDICTS
 from platform_assets.provenance import (
     DELETED,
     FILE_COLUMN,
@@ -160,7 +160,7 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
             condition=condition,
         )
     finally:
-        for name in (VERDICTS, COPIES, RELATED):
+        for name in (VERDICTS, COPIES, RELATED, DECIDED):
             lake.execute(f"DROP TABLE IF EXISTS {name}")
 
 

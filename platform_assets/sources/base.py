@@ -348,4 +348,17 @@ class ChangeSource(Source, Protocol):
         ...
 
 
+@runtime_checkable
+class TellsChanges(ChangeSource, Protocol):
+    """A change source that can say cheaply where something has changed, without loading it."""
+
+    def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
+        """The partitions of ``request.loaded`` in which something has changed since the cursor.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        ...
+
+
 AnySource = WindowSource | ChangeSource

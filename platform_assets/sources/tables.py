@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.provenance import DELETED
+from platform_assets.provenance import DELETED, PARTITION_COLUMN
 from platform_assets.sources.base import (
     Access,
     ChangeRequest,
@@ -221,6 +221,24 @@ class WatermarkTable(_Table):
                 read=read,
                 ended=lambda stage: Ended(self._cursor(reading, stage), reading.controls(stage)),
             )
+
+    def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
+        """The partitions of ``request.loaded`` in which something has changed since the cursor.
+
+        Args:
+            access: What to read through.
+            request: What is asked.
+
+        Raises:
+            SourceError: The database does not answer, or the table is not as the contract says.
+        """
+        with self._open(access, request) as reading:
+            self._require(request, reading.columns, [self.watermark])
+            changed = f"coalesce({request.time_sql(self.watermark, reading.types)}, {now_sql()})"
+            rows = access.engine.execute(
+                f"SELECT DISTINCT {PARTITION_COLUMN} FROM ({self._changed(reading, changed)})"
+            ).fetchall()
+        return frozenset(str(key) for (key,) in rows)
 
     def _type(self, reading: TableReading) -> str:
         return reading.types[self.watermark.lower()]
