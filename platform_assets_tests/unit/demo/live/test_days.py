@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +33,14 @@ NEXT = {
     "cancelled": set(),
 }
 
+GOLDEN = "91dbe5eb74c5c6e8ba3bc2e289987b77025c5e28ebd5921e5e786d3328530dc7"
+"""What `quiet_shop` holds. It changes on purpose only: others keep figures of this shop."""
+
+
+def readable(name: str, content: bytes) -> bytes:
+    """The content of a file, not compressed."""
+    return gzip.decompress(content) if name.endswith(".gz") else content
+
 
 def test_equal_seeds_make_equal_shops(quiet_shop: LiveShop, tmp_path: Path) -> None:
     other = founded(tmp_path / "shop")
@@ -38,6 +48,16 @@ def test_equal_seeds_make_equal_shops(quiet_shop: LiveShop, tmp_path: Path) -> N
     assert everything(other.folder) == everything(quiet_shop.folder)
     assert other.truth() == quiet_shop.truth()
     assert [report.day.day for report in reports] == list(range(1, 15))
+
+
+def test_the_days_of_a_seed_never_change(quiet_shop: LiveShop) -> None:
+    digest = hashlib.sha256()
+    for name, rows in tables(quiet_shop.folder).items():
+        digest.update(f"{name} {rows if name else ''}\n".encode())
+    for name, content in files(quiet_shop.folder).items():
+        # Compressed bytes are zlib's affair.
+        digest.update(f"{name} ".encode() + readable(name, content))
+    assert digest.hexdigest() == GOLDEN
 
 
 def test_another_seed_makes_another_shop(quiet_shop: LiveShop, tmp_path: Path) -> None:
