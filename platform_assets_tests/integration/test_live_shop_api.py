@@ -190,6 +190,15 @@ def test_too_many_requests_are_turned_away(server: ApiServer, get: Get) -> None:
     assert [answer.headers.get("Retry-After") for answer in answers] == ["7", "7", None]
 
 
+def test_slow_turns_some_requests_away(shop: LiveShop, get: Get) -> None:
+    shop.inject("slow", milliseconds=0, turn_away_every=3)
+    answers = [get() for _ in range(6)]
+    assert [answer.status_code for answer in answers].count(429) == 2
+    assert {answer.headers.get("Retry-After") for answer in answers} == {None, "1"}
+    shop.stop("slow")
+    assert [get().status_code for _ in range(3)] == [200] * 3
+
+
 def test_down_answers_503(shop: LiveShop, get: Get) -> None:
     shop.inject("down", days=1)
     assert get().status_code == 503

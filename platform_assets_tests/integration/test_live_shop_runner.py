@@ -111,7 +111,7 @@ def test_a_running_shop_can_be_switched(tmp_path: Path) -> None:
         assert not (tmp_path / "shop.sqlite").exists()
         assert main([*folder, "--inject", "slow:milliseconds=1", "--inject-days", "2"]) == 0
         assert soon(lambda: get(url) == 200)
-        assert LiveShop.open(tmp_path).acting == {"slow": {"milliseconds": "1"}}
+        assert LiveShop.open(tmp_path).acting["slow"]["milliseconds"] == "1"
         assert main(folder) == 0
         assert LiveShop.open(tmp_path).acting == {}
         process.send_signal(signal.SIGTERM)

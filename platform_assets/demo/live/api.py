@@ -35,6 +35,7 @@ LARGEST_PAGE = 100
 
 _PAGE_SIZE = 50
 _SMALLEST_GZIP = 500
+_RETRY_AFTER_SECONDS = 1
 
 
 class _Refused(Exception):  # noqa: N818 -- an answer, no error of the program
@@ -55,6 +56,7 @@ class Throttle:
         self._lock = threading.Lock()
         self._left = 0
         self._retry_after = 0
+        self._counted = 0
 
     def turn_away(self, requests: int, *, retry_after: int) -> None:
         """Answer the next requests with 429.
@@ -66,13 +68,22 @@ class Throttle:
         with self._lock:
             self._left, self._retry_after = requests, retry_after
 
-    def check(self) -> None:
-        """Count a request, and refuse it where it is one of those."""
+    def check(self, every: int) -> None:
+        """Count a request, and refuse it where it is one of those.
+
+        Args:
+            every: Of so many requests one is refused besides; 0 for none.
+        """
         with self._lock:
-            if self._left <= 0:
+            self._counted += 1
+            if self._left > 0:
+                self._left -= 1
+                retry_after = self._retry_after
+            elif every and self._counted % every == 0:
+                retry_after = _RETRY_AFTER_SECONDS
+            else:
                 return
-            self._left -= 1
-            raise _Refused(429, "too many requests", {"Retry-After": str(self._retry_after)})
+        raise _Refused(429, "too many requests", {"Retry-After": str(retry_after)})
 
 
 @dataclass(frozen=True)
@@ -138,10 +149,11 @@ class Api:
             acting = acting_now(connection)
             if acting.get("down", {}).get("api", "up") != "up":
                 raise _Refused(503, "down for maintenance")
-            self.throttle.check()
+            slow = acting.get("slow", {})
+            self.throttle.check(int(slow.get("turn_away_every", 0)))
             found = page(_Products(request, connection, acting))
         # Starlette runs this in a thread of its own, so other requests go on meanwhile.
-        time.sleep(int(acting.get("slow", {}).get("milliseconds", 0)) / 1_000)
+        time.sleep(int(slow.get("milliseconds", 0)) / 1_000)
         body = json.dumps({"items": found.items, **found.fields}, ensure_ascii=False).encode()
         if "garbage" in acting and not found.more:
             body = body[: len(body) // 2]

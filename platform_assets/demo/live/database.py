@@ -156,7 +156,7 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
         ) as connection:
             yield connection
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
             raise
         raise SourceError(
             "The database of the living shop is locked.",

@@ -18,13 +18,13 @@ from platform_assets.errors import SettingsError
 NAMES = ("late", "dup", "drift", "down", "slow", "garbage")
 """The misbehaviours."""
 
-_MOST_MILLISECONDS = 60_000
+_LARGEST_NUMBER = 60_000
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "down": {"api": ("503", "refused", "up"), "database": ("gone", "up")},
 }
 """By misbehaviour its options with a fixed choice; the first is the default."""
 
-_NUMBERS: dict[str, dict[str, int]] = {"slow": {"milliseconds": 300}}
+_NUMBERS: dict[str, dict[str, int]] = {"slow": {"milliseconds": 300, "turn_away_every": 0}}
 """By misbehaviour its options that are numbers, with the default."""
 
 
@@ -70,14 +70,14 @@ def checked(name: str, options: Mapping[str, object]) -> dict[str, str]:
     choices, numbers = _CHOICES.get(name, {}), _NUMBERS.get(name, {})
     allowed = {
         **{option: " or ".join(values) for option, values in choices.items()},
-        **dict.fromkeys(numbers, f"a whole number from 0 to {_MOST_MILLISECONDS}"),
+        **dict.fromkeys(numbers, f"a whole number from 0 to {_LARGEST_NUMBER}"),
     }
     result = {option: values[0] for option, values in choices.items()}
     result |= {option: str(default) for option, default in numbers.items()}
     for option, given in options.items():
         text = str(given)
         good = text in choices.get(option, ()) or (
-            option in numbers and text.isdecimal() and int(text) <= _MOST_MILLISECONDS
+            option in numbers and text.isdecimal() and int(text) <= _LARGEST_NUMBER
         )
         if not good:
             raise SettingsError(

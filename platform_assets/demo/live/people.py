@@ -58,23 +58,9 @@ def advance(today: Today, customers: Customers) -> PeopleDay:
     """
     rows = customers.rows(today.number)
     new = (rows.kind == CustomerKind.NEW) & (rows.signed_up >= today.midnight)
-    inserted = _insert(today, customers, _chosen(rows, np.flatnonzero(new)))
-    changed = _chosen(rows, np.flatnonzero(rows.kind == CustomerKind.UPDATE))
-    updated = _update(today, customers, changed)
+    inserted = _insert(today, customers, rows[new])
+    updated = _update(today, customers, rows[rows.kind == CustomerKind.UPDATE])
     return PeopleDay(inserted, updated, _forget(today))
-
-
-def _chosen(
-    rows: CustomerRows, positions: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> CustomerRows:
-    return CustomerRows(
-        number=rows.number[positions],
-        country=rows.country[positions],
-        phone=rows.phone[positions],
-        signed_up=rows.signed_up[positions],
-        updated=rows.updated[positions],
-        kind=rows.kind[positions],
-    )
 
 
 def _insert(today: Today, customers: Customers, rows: CustomerRows) -> int:

@@ -221,7 +221,8 @@ class LiveShop:
             name: `late`, `dup`, `drift`, `down`, `slow` or `garbage`.
             days: After how many days it ends; None for not before `stop`.
             after_days: How many days are lived before it begins.
-            options: For `slow` `milliseconds` by page; for `down` `api` (`503`, `refused` or
+            options: For `slow` `milliseconds` by page, and `turn_away_every`: of so many requests
+                one is answered with 429 (0 for none); for `down` `api` (`503`, `refused` or
                 `up`) and `database` (`gone` or `up`).
 
         Raises:

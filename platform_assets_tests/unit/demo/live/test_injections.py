@@ -269,7 +269,7 @@ def test_misbehaviours_have_their_days(tmp_path: Path) -> None:
     assert "injected" not in report.line()
     assert shop.truth().injections == (
         Injection("dup", 1, 2),
-        Injection("slow", 0, 3, {"milliseconds": "300"}),
+        Injection("slow", 0, 3, {"milliseconds": "300", "turn_away_every": "0"}),
         Injection("drift", 3, 4),
         Injection("garbage", 6, 6),
     )
@@ -279,14 +279,14 @@ def test_the_later_of_two_counts(tmp_path: Path) -> None:
     shop = founded(tmp_path)
     shop.inject("slow", milliseconds=5)
     shop.inject("slow", milliseconds=7)
-    assert shop.acting == {"slow": {"milliseconds": "7"}}
+    assert shop.acting == {"slow": {"milliseconds": "7", "turn_away_every": "0"}}
 
 
 def test_a_command_line_names_them() -> None:
     assert parse("late, dup,,slow:milliseconds=5") == [
         ("late", {}),
         ("dup", {}),
-        ("slow", {"milliseconds": "5"}),
+        ("slow", {"milliseconds": "5", "turn_away_every": "0"}),
     ]
     assert parse("down:api=refused:database=up") == [("down", {"api": "refused", "database": "up"})]
     assert parse("") == []
