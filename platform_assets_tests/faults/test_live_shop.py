@@ -160,13 +160,13 @@ def test_a_shop_that_is_killed_again_and_again(tmp_path: Path, undisturbed: dict
     """Wherever it happens to be: each process gets a little longer than the one before."""
     shop = founded(tmp_path / "shop")
     kills = 0
-    for attempt in range(1, 1_000):
+    for attempt in range(50):
         left = DAYS - shop.days
         if not left:
             break
         work = functools.partial(advance, shop.folder, _nothing, left)
         with worker(work, tmp_path / f"errors-{attempt}.txt") as process:
-            kills += process.kill_after(0.005 * attempt)
+            kills += process.kill_after(0.01 * 1.25**attempt)
     LiveShop.open(shop.folder)
     assert kills > 0
     assert everything(shop.folder) == undisturbed
@@ -180,6 +180,14 @@ def test_two_processes_share_a_shop(tmp_path: Path, undisturbed: dict[str, Any])
     shop.advance(DAYS - shop.days)
     assert shop.days == DAYS
     assert everything(shop.folder) == undisturbed
+
+
+def test_two_processes_found_one_shop(tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    work = functools.partial(found, folder, _nothing)
+    together([work, work], tmp_path / "errors")
+    other = LiveShop.open(tmp_path / "other", start=START)
+    assert everything(folder) == everything(other.folder)
 
 
 def _nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import socket
@@ -15,15 +16,22 @@ from typing import Any
 
 import pytest
 import requests
+import uvicorn
 
 from platform_assets.demo.live import ApiServer, LiveShop, serving
 from platform_assets.demo.live import database as database_module
-from platform_assets.errors import SettingsError
+from platform_assets.demo.live import server as server_module
+from platform_assets.errors import SettingsError, SourceError
 
 TOKEN = "a token that nobody may see"
 START = date(2025, 1, 1)
 TIMEOUT = 30
 Get = Callable[..., requests.Response]
+
+
+def encoded(text: str) -> str:
+    """A text as cursors are written."""
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 @pytest.fixture
@@ -156,12 +164,16 @@ def test_who_has_no_token_is_refused(server: ApiServer, headers: dict[str, str])
     [
         ("/products", {"page": 0}),
         ("/products", {"page": "one"}),
+        ("/products", {"page": "9" * 5_000}),
         ("/products", {"page_size": 101}),
         ("/products", {"updated_since": "yesterday"}),
+        ("/products", {"updated_since": "0001-01-01T00:00:00+14:00"}),
         ("/products/by-offset", {"offset": -1}),
         ("/products/by-cursor", {"limit": 0}),
         ("/products/by-cursor", {"cursor": "?"}),
         ("/products/by-cursor", {"cursor": "bm9uc2Vuc2U="}),
+        ("/products/by-cursor", {"cursor": encoded("after -1")}),
+        ("/products/by-cursor", {"cursor": encoded(f"after {10**20}")}),
     ],
 )
 def test_a_wrong_query_is_refused(get: Get, path: str, params: dict[str, Any]) -> None:
@@ -295,6 +307,18 @@ def test_the_port_can_be_chosen_but_not_taken(shop: LiveShop, server: ApiServer)
     server.stop()
     with serving(shop, port, token=TOKEN) as other:
         assert other.port == port
+
+
+def test_a_server_that_does_not_come_up_is_told_of(
+    shop: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(threading.enumerate())
+    # It listens, but never says so.
+    monkeypatch.setattr(server_module._Server, "startup", uvicorn.Server.startup)
+    monkeypatch.setattr(server_module, "_START_SECONDS", 2.0)
+    with pytest.raises(SourceError, match="did not come up"):
+        serving(shop, token=TOKEN).__enter__()
+    assert set(threading.enumerate()) == before
 
 
 def test_a_server_starts_and_stops_once(server: ApiServer, get: Get) -> None:

@@ -36,6 +36,8 @@ LARGEST_PAGE = 100
 _PAGE_SIZE = 50
 _SMALLEST_GZIP = 500
 _RETRY_AFTER_SECONDS = 1
+_FARTHEST = 10**9
+_MOST_DIGITS = 10
 
 
 class _Refused(Exception):  # noqa: N818 -- an answer, no error of the program
@@ -188,10 +190,11 @@ class _Products:
         self._repeats = "dup" in acting
         self._since = _moment(request.query_params.get("updated_since", ""))
 
-    def number(self, name: str, default: int, least: int, most: int = 10**9) -> int:
+    def number(self, name: str, default: int, least: int, most: int = _FARTHEST) -> int:
         """A parameter of the query."""
         text = self.request.query_params.get(name, str(default))
-        if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        short = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+        if not (short and least <= int(text) <= most):
             raise _Refused(400, f"{name} is a whole number from {least} to {most}")
         return int(text)
 
@@ -274,7 +277,7 @@ def _position(cursor: str) -> int:
         return -1
     try:
         word, _, position = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        if word == "after":
+        if word == "after" and 0 <= int(position) <= _FARTHEST:
             return int(position)
     except (binascii.Error, ValueError):
         pass  # It is refused below, as a cursor of another form is.
@@ -287,8 +290,8 @@ def _moment(text: str) -> str:
         return ""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # Without an offset it is UTC.
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return iso(int(moment.timestamp()))
+    except (ValueError, OverflowError):
         raise _Refused(400, "updated_since is a time such as 2025-01-01T10:00:00Z") from None
-    # Without an offset it is UTC.
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return iso(int(moment.timestamp()))

@@ -11,6 +11,7 @@ while the shop itself goes on: renaming an open database could tear it from its 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ PUBLIC_NAME = "shop.sqlite"
 
 _FILE = Path("state") / PUBLIC_NAME
 _BUSY_SECONDS = 10.0
+_LOOK_SECONDS = 0.01
 
 _ORDER_COLUMN_TYPES = """
     order_id TEXT NOT NULL,
@@ -156,7 +158,7 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
         ) as connection:
             yield connection
     except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+        if not _is_busy(error):
             raise
         raise SourceError(
             "The database of the living shop is locked.",
@@ -165,6 +167,29 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
             found="another process, or `locked()`, holds it",
             fix="let the other one finish, then try again",
         ) from error
+
+
+def log_ahead(connection: sqlite3.Connection) -> None:
+    """Put the database in WAL mode, where it is not yet.
+
+    Args:
+        connection: A connection of `opened`, in no transaction.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # For this statement SQLite does not wait its turn: two processes found one shop.
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 @contextmanager

@@ -63,7 +63,8 @@ class LiveParameters:
 
     def __post_init__(self) -> None:
         """Refuse parameters that make no shop."""
-        self.shop()
+        # A datetime is a date too, but not one that the shop's state gives back.
+        object.__setattr__(self, "start", self.shop().start)
         impossible = [
             field.name
             for field in fields(DirtRates)

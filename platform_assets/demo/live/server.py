@@ -112,6 +112,7 @@ class ApiServer:
             thread.start()
             if not server.settled.wait(_START_SECONDS):
                 server.should_exit = True
+                thread.join(_START_SECONDS)
                 listener.close()
                 raise SourceError(
                     "The API of the living shop did not come up.",

@@ -7,7 +7,7 @@ on and off. Does not belong here: any department's rows or files, nor serving (`
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -129,10 +129,10 @@ class LiveShop:
         _make_folder(folder)
         database.refuse_other_file(folder)
         with database.opened(folder) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            database.log_ahead(connection)
             with database.transaction(connection):
                 if database.is_founded(connection):
-                    parameters = _founded_on(connection, folder, asked)
+                    parameters = _founded_on(connection, folder, parameters, asked)
                 else:
                     _found(connection, parameters)
         shop = cls(folder, parameters)
@@ -307,8 +307,10 @@ class LiveShop:
         """Bring the folder to where the database is: files, and the name that others read."""
         with database.opened(self._folder) as connection:
             outbox.deliver(connection, self._folder, _days(connection) - 1)
-            gone = acting_now(connection).get("down", {}).get("database") == "gone"
-        database.show(self._folder, present=not gone)
+            # Inside a transaction: nobody turns it on or off between the look and the deed.
+            with database.transaction(connection):
+                gone = acting_now(connection).get("down", {}).get("database") == "gone"
+                database.show(self._folder, present=not gone)
         for watcher in self._watchers:
             watcher()
 
@@ -351,17 +353,17 @@ def _found(connection: sqlite3.Connection, parameters: LiveParameters) -> None:
 
 
 def _founded_on(
-    connection: sqlite3.Connection, folder: Path, asked: Mapping[str, object]
+    connection: sqlite3.Connection, folder: Path, asked: LiveParameters, names: Collection[str]
 ) -> LiveParameters:
     """The parameters of the shop in a folder, where they are those that were asked for."""
     founded = LiveParameters.from_json(database.value(connection, "parameters"))
-    others = [name for name, value in asked.items() if getattr(founded, name) != value]
+    others = [name for name in names if getattr(founded, name) != getattr(asked, name)]
     if others:
         raise SettingsError(
             "The folder holds a living shop with other parameters.",
             where=str(folder),
             expected=", ".join(f"{name}={getattr(founded, name)}" for name in others),
-            found=", ".join(f"{name}={asked[name]}" for name in others),
+            found=", ".join(f"{name}={getattr(asked, name)}" for name in others),
             fix="leave these parameters out, or choose another folder",
         )
     return founded

@@ -42,7 +42,7 @@ _SUBJECTS = {
 }
 _PRIORITIES = ("low", "normal", "normal", "high")
 _TICKETS_PERCENT = 10
-_FOUNDING_TICKETS = 5
+_LEAST_TICKETS = 5
 _SPAM_EVERY = 12
 _WITH_ORDER_EVERY = 4
 _RECENT_ORDERS = 200
@@ -166,7 +166,7 @@ def _of_forgotten(today: Today, forgotten: Sequence[str]) -> list[_Step]:
 
 def _new(today: Today, draws: Draws, wanted: int) -> list[_Step]:
     """New tickets, with the steps of their later days written down."""
-    size = _FOUNDING_TICKETS + wanted
+    size = _LEAST_TICKETS + wanted
     orders = today.connection.execute(
         "SELECT o.order_id, o.customer_id FROM orders AS o JOIN customers USING (customer_id)"
         " ORDER BY o.order_id DESC LIMIT ?",

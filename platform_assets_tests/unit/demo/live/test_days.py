@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -228,4 +229,6 @@ def test_what_was_founded_is_what_is_opened(tmp_path: Path) -> None:
     assert (again.parameters.start, again.days, again.today) == (START, 0, None)
     again.advance(2)
     assert (shop.days, shop.today) == (2, START.replace(day=2))
+    at_noon = datetime(START.year, START.month, START.day, 12)
+    assert LiveShop.open(tmp_path, start=at_noon).parameters == shop.parameters
     assert repr(shop) == f"LiveShop({str(tmp_path)!r}, seed=3)"

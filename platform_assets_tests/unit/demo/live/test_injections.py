@@ -233,6 +233,8 @@ def test_a_locked_database_lets_nobody_in(tmp_path: Path, monkeypatch: pytest.Mo
         ) as caught:
             shop.advance()
         assert caught.value.fix == "let the other one finish, then try again"
+        with pytest.raises(SourceError, match="is locked"):
+            LiveShop.open(tmp_path)
     assert shop.days == 0
     shop.advance()
     assert len(orders(shop)) == shop.truth().orders
