@@ -83,8 +83,12 @@ class Dialect(ABC):
         """SQL of a column's exact value."""
 
     @abstractmethod
-    def total(self, column: str, scale: int) -> str:
-        """SQL of the exact sum of a column in units of its last decimal, as text."""
+    def total(self, column: str) -> str:
+        """SQL of the exact sum of a column of numbers, as text."""
+
+    @abstractmethod
+    def text_total(self, column: str, scale: int) -> str:
+        """SQL of the exact sum of those values of a column that are numbers, as text."""
 
 
 class Postgres(Dialect):
@@ -128,10 +132,14 @@ class Postgres(Dialect):
             return column
         return f"{column}::text AS {column}"
 
-    def total(self, column: str, scale: int) -> str:
-        """``numeric`` adds up exactly; infinities and NaN are left out."""
+    def total(self, column: str) -> str:
+        """``numeric`` adds up exactly."""
+        return f"sum({column})::text"
+
+    def text_total(self, column: str, scale: int) -> str:
+        """Of a ``numeric`` without precision, infinities and NaN are left out."""
         number = f"CASE WHEN {column}::text ~ '^[+-]?[0-9]+([.][0-9]+)?$' THEN {column}::text END"
-        return f"trunc(coalesce(sum(({number})::numeric), 0) * 10 ^ {scale}::numeric)::text"
+        return f"trunc(sum(({number})::numeric), {scale})::text"
 
 
 class MySql(Dialect):
@@ -184,11 +192,14 @@ class MySql(Dialect):
             value = column
         return f"CAST({value} AS CHAR) AS {column}"
 
-    def total(self, column: str, scale: int) -> str:
+    def total(self, column: str) -> str:
+        """``DECIMAL`` adds up exactly."""
+        return f"CAST(sum({column}) AS CHAR)"
+
+    def text_total(self, column: str, scale: int) -> str:
         """``DECIMAL`` adds up exactly."""
         number = f"CASE WHEN {column} REGEXP '^[+-]?[0-9]+([.][0-9]+)?$' THEN {column} END"
-        decimal = f"coalesce(sum(CAST({number} AS DECIMAL(38,{scale}))), 0)"
-        return f"CAST(CAST({decimal} * {10**scale} AS DECIMAL(65,0)) AS CHAR)"
+        return f"CAST(sum(CAST({number} AS DECIMAL(38,{scale}))) AS CHAR)"
 
 
 class Sqlite(Dialect):
@@ -227,12 +238,16 @@ class Sqlite(Dialect):
             f"ELSE {long} END ELSE CAST({column} AS TEXT) END AS {column}"
         )
 
-    def total(self, column: str, scale: int) -> str:
+    def total(self, column: str) -> str:
+        """All of SQLite is text to the engine."""
+        return self.text_total(column, 0)
+
+    def text_total(self, column: str, scale: int) -> str:
         """In whole units of the last decimal, which SQLite adds up as integers."""
         text = f"CAST({column} AS TEXT)"
         is_number = f"{text} GLOB '*[0-9]*' AND {text} NOT GLOB '*[^0-9.+-]*'"
         units = f"CAST(round(CAST({column} AS REAL) * {10**scale}) AS INTEGER)"
-        return f"CAST(coalesce(sum(CASE WHEN {is_number} THEN {units} END), 0) AS TEXT)"
+        return f"CAST(sum(CASE WHEN {is_number} THEN {units} END) AS TEXT) || 'e-{scale}'"
 
 
 DIALECTS: dict[str, Dialect] = {each.kind: each for each in (Postgres(), MySql(), Sqlite())}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from platform_assets.partitions import spans
 from platform_assets.provenance import DELETED, FILE_COLUMN, PARTITION_COLUMN
@@ -18,6 +19,7 @@ from platform_assets.sql import literal_list, quote_literal
 from platform_assets.sql import quote_identifier as q
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _NATIVE_TIMES = ("DATE", "TIMESTAMP", ZONED)
 READ = "_read_whole"
 
@@ -192,29 +194,29 @@ class TableReading:
 
     def controls(self, stage: str) -> tuple[Control, ...]:
         """Count and sums of all that was asked for: by the source itself, and of what arrived."""
-        names = {c.name.lower(): c.name for c in self.columns}
-        summed = {
-            names[name.lower()]: decimals
-            for name, decimals in self.request.decimals.items()
-            if name.lower() in names
-        }
-        at_source = [0] * (len(summed) + 1)
+        decimals = {name.lower(): number for name, number in self.request.decimals.items()}
+        summed = [column for column in self.columns if column.name.lower() in decimals]
+        at_source = [Decimal(0)] * (len(summed) + 1)
         arrived = list(at_source)
         for part in self.parts:
-            asked = ["count(*)"] + [
-                self.dialect.total(self.dialect.quote(n), d) for n, d in summed.items()
-            ]
-            sql = f"SELECT {', '.join(f'{a} AS c{n}' for n, a in enumerate(asked))} "
+            there, here = ["count(*)"], ["count(*)"]
+            for column in summed:
+                name, scale = self.dialect.quote(column.name), decimals[column.name.lower()]
+                exact = is_exact_number(column.sql_type)
+                there.append(
+                    self.dialect.total(name) if exact else self.dialect.text_total(name, scale)
+                )
+                here.append(f"sum({q(column.name)})" if exact else _text_total(column.name, scale))
+            sql = f"SELECT {', '.join(f'{each} AS c{n}' for n, each in enumerate(there))} "
             sql += f"FROM {self.dialect.table(self.table)}"
             sql += f" WHERE {part.where}" if part.where else ""
             told = self._row(f"FROM {self.dialect.query(sql)}")
-            sums = ["count(*)"] + [_units(n, d) for n, d in summed.items()]
-            found = self._row(f"SELECT {', '.join(sums)} FROM {part.rows.format(stage=stage)}")
-            at_source = [total + int(each) for total, each in zip(at_source, told, strict=True)]
-            arrived = [total + int(each) for total, each in zip(arrived, found, strict=True)]
-        labels = ["rows", *(f"sum({n}) in units of 10^-{d}" for n, d in summed.items())]
+            found = self._row(f"SELECT {', '.join(here)} FROM {part.rows.format(stage=stage)}")
+            at_source = [total + _number(each) for total, each in zip(at_source, told, strict=True)]
+            arrived = [total + _number(each) for total, each in zip(arrived, found, strict=True)]
+        labels = ["rows", *(f"sum({column.name})" for column in summed)]
         return tuple(
-            Control(label, str(there), str(here))
+            Control(label, _plain(there), _plain(here))
             for label, there, here in zip(labels, at_source, arrived, strict=True)
         )
 
@@ -224,14 +226,26 @@ class TableReading:
         return row
 
 
-def _units(column: str, decimals: int) -> str:
-    """The exact sum of a column in units of its last decimal, as the dialects give it."""
+def _is_exact_number(sql_type: str) -> bool:
+    """Whether values of a type add up without loss in the engine."""
+    return sql_type in _INTEGERS or sql_type.startswith("DECIMAL(")
+
+
+def _number(value: object) -> Decimal:
+    return Decimal(str(value)) if value is not None else Decimal(0)
+
+
+def _plain(value: Decimal) -> str:
+    """A number without an exponent, and without zeros that say nothing."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _text_total(column: str, decimals: int) -> str:
+    """The exact sum of a column of text, with the dialects' idea of what is a number."""
     text = f"CAST({q(column)} AS VARCHAR)"
     number = f"CASE WHEN regexp_full_match({text}, '[0-9.+-]*[0-9][0-9.+-]*') THEN {text} END"
-    return (
-        f"CAST(coalesce(sum(TRY_CAST({number} AS DECIMAL(38,{decimals})) * {10**decimals}), 0) "
-        "AS HUGEINT)"
-    )
+    return f"sum(TRY_CAST({number} AS DECIMAL(38,{decimals})))"
 
 
 def _next_day(day: str) -> str:

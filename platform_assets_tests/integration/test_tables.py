@@ -267,7 +267,7 @@ def test_exact_values_arrive(shop_of: Callable[..., Shop]) -> None:
     assert [values[1] for values in shop.cleaned().values()] == values
     assert {values[3] for values in shop.cleaned().values()} == {"naïve 'quoted' \\ \"text\" 日本"}
     total = next(c for c in loaded.controls if "amount" in c.name)
-    assert total.at_source == total.arrived == str(int(sum(values) * 100))
+    assert total.at_source == total.arrived == str(sum(values))
 
 
 def test_a_source_that_is_down_leaves_what_it_gave(
