@@ -61,7 +61,7 @@ def postgres_server(options: Sequence[str] = ()) -> Iterator[Database]:
             "wal_level=logical", "fsync=off", "max_wal_size=4GB", *options,
         )  # fmt: skip
         arguments = [value for setting in settings for value in ("-c", setting)]
-        command = [programs / "postgres", "-D", data, "-p", str(port), *arguments]
+        command: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(port), *arguments]
         with _serving(command, folder / "log") as process:
             _wait(process, [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)])
             yield _database("postgres", port, "postgres")

@@ -202,11 +202,12 @@ class TableReading:
             there, here = ["count(*)"], ["count(*)"]
             for column in summed:
                 name, scale = self.dialect.quote(column.name), decimals[column.name.lower()]
-                exact = is_exact_number(column.sql_type)
-                there.append(
-                    self.dialect.total(name) if exact else self.dialect.text_total(name, scale)
-                )
-                here.append(f"sum({q(column.name)})" if exact else _text_total(column.name, scale))
+                if _is_exact_number(column.sql_type):
+                    there.append(self.dialect.total(name))
+                    here.append(f"sum({q(column.name)})")
+                else:
+                    there.append(self.dialect.text_total(name, scale))
+                    here.append(_text_total(column.name, scale))
             sql = f"SELECT {', '.join(f'{each} AS c{n}' for n, each in enumerate(there))} "
             sql += f"FROM {self.dialect.table(self.table)}"
             sql += f" WHERE {part.where}" if part.where else ""
