@@ -127,7 +127,7 @@ def _is_complete(connection: Connection) -> bool:
     """Whether the platform's tables are there as they should be, with their options."""
     (options,) = connection.execute(
         "SELECT count(*) FROM lake.options() WHERE option_name = 'data_inlining_row_limit' "
-        f"AND value = '{tables.LEDGER_INLINE_ROWS}' AND scope_entry = 'platform.ledger'"
+        f"AND value = '{tables.INLINE_ROWS}' AND scope_entry = 'platform.ledger'"
     ).fetchall()[0]
     present = connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'platform' ORDER BY 1"
