@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from platform_assets.cli.console import console, errors, explained
+from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
 from platform_assets.errors import PlatformError, SettingsError
 
 if TYPE_CHECKING:
+    from platform_assets.dataset import Dataset
     from platform_assets.declared import Entry
     from platform_assets.sources.base import Access
 
@@ -66,16 +67,27 @@ def infer(
     if not (name or refresh):
         chosen = [entry for entry in chosen if not entry.pin.exists()]
     connections = all_connections(sources)
+    names = {entry.name for entry in chosen}
+    ready = [each for each in sources.entries if each.pin.exists() or not each.inferred]
+    others = _loadable([each for each in ready if each.name not in names])
+    failed = False
     with _access(connections) as access:
         for entry in chosen:
-            _pin(
-                entry, access(entry.options.connection), [e for e in sources.entries if e != entry]
-            )
+            try:
+                others.append(_pin(entry, access(entry.options.connection), others))
+            except PlatformError as error:
+                if name:
+                    raise
+                # A source that is down keeps nobody else's contract from being made.
+                failed = True
+                errors.print(f"[bold red]{entry.name}:[/] {escape(str(error))}", highlight=False)
+    if failed:
+        raise typer.Exit(EXIT_PARTIAL)
     if not chosen:
         console.print("every inferred contract is pinned; --refresh looks at the sources again")
 
 
-def _pin(entry: Entry, access: Access, others: list[Entry]) -> None:
+def _pin(entry: Entry, access: Access, others: list[Dataset]) -> Dataset:
     from platform_assets.declared import pins
     from platform_assets.declared.kinds import build_source
     from platform_assets.scaffold import Known, propose, render_pinned, sampled
@@ -84,13 +96,12 @@ def _pin(entry: Entry, access: Access, others: list[Entry]) -> None:
     source = build_source(kind, connection, entry.arguments)
     partitions = entry.partitions if entry.options.partitions else None
     with sampled(access, source, entry.name, partitions) as sample:
-        known = Known(_loadable(others), _held(access))
-        proposal = propose(sample, entry.name, known)
+        proposal = propose(sample, entry.name, Known(others, _held(access)))
     text = render_pinned(proposal, pins.identity(kind, connection, entry.arguments))
     before = entry.pin.read_text(encoding="utf-8") if entry.pin.exists() else ""
     entry.pin.parent.mkdir(parents=True, exist_ok=True)
     entry.pin.write_text(text, encoding="utf-8")
-    entry.dataset()
+    pinned = entry.dataset()
     console.print(
         f"{entry.name}: {len(proposal.columns)} columns from {proposal.told}, in {entry.pin}",
         highlight=False,
@@ -99,6 +110,7 @@ def _pin(entry: Entry, access: Access, others: list[Entry]) -> None:
         changes = difflib.unified_diff(before.splitlines(), text.splitlines(), n=0, lineterm="")
         for line in [line for line in changes if not line.startswith(("---", "+++", "@@"))]:
             console.print(f"  {escape(line)}", highlight=False)
+    return pinned
 
 
 @app.command()
@@ -191,8 +203,8 @@ def _held(access: Access) -> Callable[[str], str | None]:
     return relation
 
 
-def _loadable(entries: list[Entry]) -> list[Any]:
-    """The datasets that can be referred to: those of the code, and entries that load by now."""
+def _loadable(entries: list[Entry]) -> list[Dataset]:
+    """The datasets that can be referred to: those of the code, and entries that load."""
     from platform_assets.datasets import all_datasets
 
     found = list(all_datasets())

@@ -96,7 +96,10 @@ def propose(sample: Sample, dataset: str, known: Known | None = None) -> Proposa
             counts[column.name],
             personal[column.name],
             roles.get(column.name, ("", "")),
-            _reference(sample, dataset, column, types[column.name], known or Known()),
+            # Two datasets with one key are as often one thing twice as one thing of the other.
+            (None, "")
+            if roles.get(column.name, ("", ""))[0] == "key"
+            else _reference(sample, dataset, column, types[column.name], known or Known()),
         )
         for column in usable
     ]
@@ -281,6 +284,21 @@ def _column(
     )
 
 
+def _leads_to(other: Dataset, dataset: str, known: Known) -> bool:
+    """Whether a dataset is this one, or refers to it: a reference back would be a circle."""
+    by_name = {each.name: each for each in known.datasets}
+    seen: set[str] = set()
+    waiting = [other.name]
+    while waiting:
+        name = waiting.pop()
+        if name == dataset:
+            return True
+        if name not in seen and name in by_name:
+            waiting += by_name[name].references
+        seen.add(name)
+    return False
+
+
 def _reference(
     sample: Sample, dataset: str, column: SourceColumn, guess: Guess, known: Known
 ) -> tuple[str | None, str]:
@@ -288,7 +306,7 @@ def _reference(
     name = contract_names([column.name])[column.name]
     for other in known.datasets:
         key = other.compiled.key
-        if other.name == dataset or len(key) != 1:
+        if len(key) != 1 or _leads_to(other, dataset, known):
             continue
         target = other.compiled.column(key[0])
         called = {f"{singular(other.name)}_id", f"{singular(other.name)}_{target.name}"}

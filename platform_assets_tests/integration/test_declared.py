@@ -170,6 +170,20 @@ def test_the_example_loads(installation: Installation, monkeypatch: pytest.Monke
     assert set(all_connections()) == {"shop", "deliveries"}
 
 
+def test_a_source_that_is_down_hurts_only_itself(
+    installation: Installation, delivered: Path
+) -> None:
+    more = SOURCES.replace("path: shops.csv", "path: gone.csv") + (
+        "  - {name: towns, kind: csv, connection: files, path: shops.csv, contract: infer}\n"
+    )
+    Path("sources.yaml").write_text(more)
+    inferred = call("datasets", "infer")
+    assert inferred.exit_code == 1
+    assert "nothing to take a sample of" in inferred.stderr
+    assert "towns: 2 columns" in inferred.stdout
+    assert [path.name for path in Path("contracts").iterdir()] == ["towns.yaml"]
+
+
 @pytest.mark.parametrize("path", ["customers/{partition}.csv", "orders/{partition}.csv"])
 def test_a_scaffold_is_a_dataset(installation: Installation, tmp_path: Path, path: str) -> None:
     generate(installation.settings.shop, start=date(2025, 1, 1), days=3, orders_per_day=200)

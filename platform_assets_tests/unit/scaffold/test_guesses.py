@@ -205,7 +205,7 @@ def test_references(
     relation = "(SELECT unnest([1, 2, 3]) AS customer_id)"
     known = Known([customers], lambda name: relation if name == "customers" else None)
     rows = [str(n) for n in range(len(values))]
-    found = proposed(tmp_path, {"row": rows, "customer_id": values}, "orders", known)
+    found = proposed(tmp_path, {"order_id": rows, "customer_id": values}, "orders", known)
     assert found["customer_id"].references == reference
     assert told in found["customer_id"].evidence
 
@@ -232,3 +232,25 @@ def test_names_are_made_of_what_the_source_says() -> None:
 )  # fmt: skip
 def test_one_of_many(many: str, one: str) -> None:
     assert singular(many) == one
+
+
+class Order(Contract):
+    """Refers to customers."""
+
+    order_id: int = Key()
+    customer_id: int = Field(references="customers.customer_id")
+
+
+def test_a_reference_back_would_be_a_circle(tmp_path: Path) -> None:
+    orders = things("orders", contract=Order)
+    relation = "(SELECT 1 AS order_id)"
+    known = Known([things("customers", contract=Customer), orders], lambda _: relation)
+    table = {"customer_id": ["1", "2"], "order_id": ["1", "1"]}
+    assert proposed(tmp_path, table, "customers", known)["order_id"].references is None
+    assert proposed(tmp_path, table, "others", known)["order_id"].references == "orders.order_id"
+
+
+def test_a_key_refers_to_nothing(tmp_path: Path) -> None:
+    known = Known([things("orders", contract=Order)], lambda _: "(SELECT 1 AS order_id)")
+    (column,) = proposed(tmp_path, {"order_id": ["1"]}, "copies", known).values()
+    assert (column.role, column.references) == ("key", None)
