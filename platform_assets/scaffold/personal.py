@@ -80,9 +80,13 @@ CASE WHEN regexp_full_match({_IBAN_TEXT}, '[A-Z]{{2}}[0-9]{{2}}[A-Z0-9]{{11,30}}
         lambda c: CASE WHEN c >= 'A' THEN ord(c) - 55 ELSE ord(c) - 48 END),
     lambda rest, n: (CASE WHEN n > 9 THEN rest * 100 + n ELSE rest * 10 + n END) % 97,
     0) = 1 ELSE false END"""
-_PHONE = _whole(r"([+]|00|0|[(])[0-9 ()./-]{6,20}") + (
-    f" AND length(regexp_replace(text, '[^0-9]', '', 'g')) BETWEEN 8 AND 15"
-    f" AND NOT {_whole('[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}.*')}"
+_PHONE = (
+    "text[1] IN ('+', '0', '(', ' ') AND "
+    + _whole(r"([+]|00|0|[(])[0-9 ()./-]{6,20}")
+    + (
+        f" AND length(regexp_replace(text, '[^0-9]', '', 'g')) BETWEEN 8 AND 15"
+        f" AND NOT {_whole('[0-9]{1,4}[-./][0-9]{1,2}[-./][0-9]{1,4}.*')}"
+    )
 )
 _PEOPLE = re.compile(
     r"(customer|client|user|person|people|employee|contact|member|patient|lead)s?$"
