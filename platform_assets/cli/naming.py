@@ -9,7 +9,7 @@ import difflib
 import re
 from pathlib import PurePosixPath
 
-from platform_assets.declared.kinds import kinds
+from platform_assets.declared.kinds import available, kinds
 from platform_assets.errors import SettingsError
 
 _ENDINGS = {
@@ -41,7 +41,7 @@ def kind_of(kind: str | None, table: str | None, path: str | None) -> str:
         kind = _ENDINGS.get(pure.suffix.lower())
     elif kind is None and table is not None:
         kind = "table"
-    if kind in kinds():
+    if kind is not None and available(kind):
         return kind
     near = difflib.get_close_matches(kind or "", kinds(), n=1)
     raise SettingsError(

@@ -62,10 +62,15 @@ def named(path: str) -> Any | None:  # noqa: ANN401 # a class of whatever kind
     return getattr(found, name, None)
 
 
+def available(kind: str) -> bool:
+    """Whether there is a source of a kind; only its own module is imported to tell."""
+    return kind in KINDS and named(KINDS[kind].source) is not None
+
+
 @cache
 def kinds() -> tuple[str, ...]:
-    """The kinds whose source is there."""
-    return tuple(name for name, kind in KINDS.items() if named(kind.source) is not None)
+    """The kinds whose source is there; for messages, as it imports every source."""
+    return tuple(kind for kind in KINDS if available(kind))
 
 
 @cache

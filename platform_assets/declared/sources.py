@@ -22,7 +22,14 @@ from platform_assets.declared import pins
 from platform_assets.declared.checking import Strict, checked, mapping_at
 from platform_assets.declared.contract import FLAGS, contract_class
 from platform_assets.declared.document import Document, Place, read_document, shown
-from platform_assets.declared.kinds import KINDS, build_source, kinds, named, options_model
+from platform_assets.declared.kinds import (
+    KINDS,
+    available,
+    build_source,
+    kinds,
+    named,
+    options_model,
+)
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 
@@ -330,7 +337,7 @@ def _entry(document: Document, place: Place, connections: Collection[str]) -> En
     given = mapping_at(document, place, "A dataset")
     common = {key: value for key, value in given.items() if key in EntryOptions.model_fields}
     options = checked(document, place, EntryOptions, values=common)
-    if options.kind not in kinds():
+    if not available(options.kind):
         raise document.unknown(
             SettingsError, "There is no such kind of dataset", (*place, "kind"), kinds(), key=False
         )

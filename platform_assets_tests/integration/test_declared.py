@@ -158,9 +158,8 @@ def test_the_list_says_where_each_is_declared(installation: Installation, delive
     assert "sale_id__castable" in call("contracts", "show", "sales").stdout
 
 
-def test_the_example_loads(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_loads(installation: Installation) -> None:
     shutil.copy(ROOT / "sources.example.yaml", "sources.yaml")
-    monkeypatch.setenv("ERP_PASSWORD", "none of anybody's")
     generate(installation.settings.shop, start=date(2025, 1, 1), days=2, orders_per_day=40)
     inferred = call("datasets", "infer")
     assert inferred.exit_code == 0, inferred.stderr
