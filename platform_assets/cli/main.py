@@ -129,7 +129,9 @@ def _backfill(
     import dagster as dg
 
     from platform_assets.cli.instance import ensure_home, run_range, why_failed
+    from platform_assets.cli.ranges import examine_range
     from platform_assets.datasets.orders import orders
+    from platform_assets.declared.catalogue import every_dataset
 
     keys = orders.partitions.keys(first, last)
     if not keys:
@@ -145,7 +147,7 @@ def _backfill(
 
     try:
         selection = dg.AssetSelection.from_string(select)
-        selection.resolve(defs.resolve_asset_graph())
+        selected = selection.resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise SettingsError(
             "The selection of assets cannot be understood",
@@ -154,6 +156,7 @@ def _backfill(
             found=str(error).splitlines()[0],
             fix="correct it; '*' selects everything",
         ) from None
+    examine_range(every_dataset(), [tuple(key.path) for key in selected], first, last)
     result = run_range(defs, keys, selection=selection, force=force, quiet=not verbose)
     for text in why_failed(result):
         errors.print(f"[bold red]failed:[/] {escape(text)}", highlight=False)

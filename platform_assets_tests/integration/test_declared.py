@@ -19,9 +19,11 @@ from typer.testing import CliRunner
 
 from platform_assets.assets.build import build_definitions
 from platform_assets.cli.main import app
+from platform_assets.cli.ranges import examine_range
 from platform_assets.contracts import compile_contract
 from platform_assets.declared.catalogue import catalogue, declared_sources, every_dataset
 from platform_assets.demo import generate
+from platform_assets.errors import PartitionError
 from platform_assets.resources import lake_config
 from platform_assets.resources.declared import all_connections
 from platform_assets.scaffold import ModuleOptions, propose, render_module, sampled
@@ -293,3 +295,17 @@ def test_a_database_tells_its_types_and_its_key(tmp_path: Path) -> None:
     }
     assert "sampled from 5,000" in proposal.told
     assert dataset.compiled.cursor is not None
+
+
+def test_a_range_that_a_dataset_does_not_have_is_refused(
+    installation: Installation, delivered: Path
+) -> None:
+    call("datasets", "infer")
+    selected = [("raw", "orders"), ("raw", "sales"), ("raw", "shops")]
+    examine_range(every_dataset(), selected, D1, D2)
+    examine_range(every_dataset(), selected[:1], D1, "2025-01-03")
+    with pytest.raises(PartitionError, match="does not have all the days") as caught:
+        examine_range(every_dataset(), selected, D1, "2025-01-03")
+    assert caught.value.where == "dataset sales"
+    assert "2025-01-01 to 2025-01-02" in caught.value.expected
+    assert "--select" in caught.value.fix
