@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     shop_dir: Path | None = Field(
         None, description="Folder that the demo shop delivers to. Default: <data_dir>/shop"
     )
+    sources: Path = Field(
+        Path("sources.yaml"),
+        description="File that declares connections and datasets; it may be absent.",
+    )
     memory_limit: str = Field(
         "600MB",
         pattern=r"^\d+(\.\d+)?\s*([KMGT]i?B)$",

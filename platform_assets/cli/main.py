@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.errors import PartitionError, SettingsError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ contracts_app = typer.Typer(no_args_is_help=True, help="Contracts: what a good r
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(datasets_app, name="datasets")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
@@ -127,7 +129,9 @@ def _backfill(
     import dagster as dg
 
     from platform_assets.cli.instance import ensure_home, run_range, why_failed
+    from platform_assets.cli.ranges import examine_range
     from platform_assets.datasets.orders import orders
+    from platform_assets.declared.catalogue import every_dataset
 
     keys = orders.partitions.keys(first, last)
     if not keys:
@@ -143,7 +147,7 @@ def _backfill(
 
     try:
         selection = dg.AssetSelection.from_string(select)
-        selection.resolve(defs.resolve_asset_graph())
+        selected = selection.resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise SettingsError(
             "The selection of assets cannot be understood",
@@ -152,6 +156,7 @@ def _backfill(
             found=str(error).splitlines()[0],
             fix="correct it; '*' selects everything",
         ) from None
+    examine_range(every_dataset(), [tuple(key.path) for key in selected], first, last)
     result = run_range(defs, keys, selection=selection, force=force, quiet=not verbose)
     for text in why_failed(result):
         errors.print(f"[bold red]failed:[/] {escape(text)}", highlight=False)
@@ -163,12 +168,12 @@ def _backfill(
 def summary(as_json: Json = False) -> None:
     """Count what is in the lake, and show what is failed."""
     from platform_assets.cli import summary as view
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse.lake import connect
 
-    datasets = all_datasets()
+    datasets = every_dataset()
     with connect(lake_config(load_settings())) as connection:
         figures = view.summarise(connection, datasets)
         failed = view.failures(connection, datasets)
@@ -266,9 +271,9 @@ def show_contract(dataset: Annotated[str, typer.Argument(help="The dataset's nam
 
 
 def _dataset_named(name: str, where: str) -> Dataset:
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
 
-    datasets = {each.name: each for each in all_datasets()}
+    datasets = {each.name: each for each in every_dataset()}
     if name not in datasets:
         raise SettingsError(
             "There is no such dataset",
@@ -308,7 +313,7 @@ def list_quarantine(
 ) -> None:
     """Show quarantined rows: where each is from and what it broke; personal data masked."""
     from platform_assets.cli import quarantine as view
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse.lake import connect
@@ -316,7 +321,7 @@ def list_quarantine(
     if dataset is not None:
         _dataset_named(dataset, f"option --dataset {dataset}")
     with connect(lake_config(load_settings())) as connection:
-        rows = view.rows(connection, all_datasets(), dataset, partition, limit)
+        rows = view.rows(connection, every_dataset(), dataset, partition, limit)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
     else:
