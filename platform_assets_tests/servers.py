@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -137,8 +138,14 @@ def _serving(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Po
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait(timeout=START_SECONDS)
+        # To Postgres that means: end at once, whoever is connected.
+        process.send_signal(signal.SIGINT if "postgres" in str(command[0]) else signal.SIGTERM)
+        try:
+            process.wait(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 def _wait(process: subprocess.Popen[bytes], probe: Sequence[str | Path]) -> None:

@@ -8,8 +8,6 @@ it is loaded and cleaned. Or a load of other partitions has brought rows of it, 
 rows still stand at what was before: it is cleaned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import dagster as dg

@@ -30,6 +30,7 @@ from platform_assets.sources.base import (
 )
 from platform_assets.sources.connections import Database
 from platform_assets.sources.dialects import Dialect, attached, describe, source_columns
+from platform_assets.sources.looking import Look
 from platform_assets.sources.table_reading import READ, ZONED, TableReading, now_sql
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
@@ -99,6 +100,24 @@ class _Table:
         selects = {column.name: column.select for column in chosen}
         sql = f"SELECT {', '.join(selects.values())} FROM {dialect.table(self.table)}"
         return source_columns(access.engine, dialect.query(sql), chosen), selects
+
+    @contextmanager
+    def look(self, access: Access) -> Iterator[Look]:
+        """The whole table, for a proposal of a contract; nothing is read before it is asked.
+
+        Args:
+            access: What to read through.
+
+        Raises:
+            SourceError: The database does not answer, or there is no such table.
+        """
+        database = self._database(access)
+        with attached(access.engine, database, self._reader) as dialect:
+            columns, selects = self._columns(access, dialect)
+            found = describe(access.engine, dialect, database, self.table, self._reader)
+            sql = f"SELECT {', '.join(selects.values())} FROM {dialect.table(self.table)}"
+            key = tuple(column.name for column in found if column.key)
+            yield Look(columns, dialect.query(sql), key)
 
     @contextmanager
     def _open(self, access: Access, request: ChangeRequest) -> Iterator[TableReading]:
