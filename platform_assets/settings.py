@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         return self.data_dir / "scratch"
 
     @property
+    def breakers(self) -> Path:
+        """The file of the circuit breakers' state."""
+        return self.data_dir / "breakers.sqlite"
+
+    @property
     def batch_bytes(self) -> int:
         """Bytes of source per transaction."""
         return self.batch_mb * 1_000_000
