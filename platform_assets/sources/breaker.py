@@ -11,15 +11,16 @@ process that is killed leaves a state that the next one can go on from.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import stamina
 from purgatory.domain.model import CLOSED, HALF_OPENED, OPENED, Context, OpenedState
 from purgatory.typing import StateName
 
@@ -118,10 +119,12 @@ class BreakerStore:
         self.seconds = seconds
         self.clock = clock
         self._lock = threading.RLock()
+        self._prepared = False
         self._held: sqlite3.Connection | None = None
         if path is None:
             self._held = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             self._held.execute(_CREATE)
+            weakref.finalize(self, self._held.close)
 
     def admit(self, connection: str) -> Permit:
         """Ask for leave to use a connection.
@@ -276,9 +279,12 @@ class BreakerStore:
                 return
             assert self.path is not None  # without one, a database is held
             try:
+                if not (self._prepared and self.path.exists()):
+                    _prepare(self.path)
+                    self._prepared = True
                 with contextlib.closing(_connect(self.path)) as database:
                     yield database
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise SettingsError(
                     "The file of the circuit breakers cannot be used",
                     where=str(self.path),
@@ -300,29 +306,22 @@ class BreakerStore:
             database.execute("COMMIT")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file; where it is new, another process may be making it at the same moment."""
+def _prepare(path: Path) -> None:
+    """Make the file, or see that it is made.
+
+    One process after the other: SQLite does not wait for others when it changes a file's mode.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
-    try:
-        for attempt in stamina.retry_context(
-            on=_is_locked, attempts=50, timeout=_WAIT_SECONDS, wait_initial=0.01, wait_max=0.5
-        ):
-            with attempt:
-                # A change of mode does not wait for others as all else does: asked for only once.
-                if database.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-                    database.execute("PRAGMA journal_mode=wal")
-                    database.execute(_CREATE)
-                elif not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    database.execute(_CREATE)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    with path.with_name(path.name + ".lock").open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with contextlib.closing(_connect(path)) as database:
+            if database.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                database.execute("PRAGMA journal_mode=wal")
+            database.execute(_CREATE)
 
 
-def _is_locked(error: Exception) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
 
 
 def _read(database: sqlite3.Connection, connection: str) -> BreakerState:

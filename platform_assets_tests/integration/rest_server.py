@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -172,9 +173,9 @@ def counted(answers: dict[int, Callable[[], Response]], path: str = "") -> Speci
 
 
 @contextmanager
-def serving(**options: Any) -> Iterator[Api]:
+def serving(tls: ssl.SSLContext | None = None, **options: Any) -> Iterator[Api]:
     """A server on loopback, on a free port."""
-    server = HTTPServer(host="127.0.0.1", port=0, threaded=True)
+    server = HTTPServer(host="127.0.0.1", port=0, ssl_context=tls, threaded=True)
     api = Api(server, **options)
     server.expect_request(re.compile(".*")).respond_with_handler(api.handle)
     server.start()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from werkzeug import Request, Response
 
 from platform_assets.batch_size import BatchSize
@@ -111,6 +118,46 @@ def test_a_port_where_nobody_listens(reader: Reader) -> None:
     reader.connection = replace(reader.connection, base_url="http://127.0.0.1:9/v1")
     message = reader.failure()
     assert "found: connection refused" in message
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A certificate for this machine that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    file = folder / "server.pem"
+    file.write_bytes(key.private_bytes(pem, *plain) + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(
+    reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(self_signed(tmp_path), days=delivered()) as api:
+        reader.connection = replace(reader.connection, base_url=api.url, auth=Bearer(SECRET))
+        message = reader.failure()
+        assert "found: the certificate is not trusted" in message
+        assert api.asked == []
+        # Trusted on purpose, as an authority of one's own would be.
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem"))
+        assert reader.records(reader.get()[0]) == ALL
 
 
 def test_one_bad_day_does_not_cost_the_others(reader: Reader) -> None:

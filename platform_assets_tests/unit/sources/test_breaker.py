@@ -137,6 +137,21 @@ def test_reset_closes_it_at_once(store: BreakerStore) -> None:
     assert not store.reset("never seen")
 
 
+def test_a_file_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
+    store = BreakerStore(tmp_path / "breakers.sqlite")
+    fail(store, 5)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert not store.admit("shop").trial
+    assert store.states() == []
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="circuit breakers cannot be used"):
+        BreakerStore(tmp_path / "file" / "breakers.sqlite").admit("shop")
+
+
 def test_a_file_that_cannot_be_used_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "breakers.sqlite"
     path.write_text("no database, only text\n" * 100)
