@@ -168,9 +168,13 @@ _MESSAGES = tuple(
             "locked by another",
         ),
         (r"SlowDown|HTTP (code )?(408|425|429|500|502|503|504)", Kind.TRANSIENT, "overloaded"),
+        # MySQL's reader says no more when the server goes away, or stops a query, between two rows.
+        (r"failed to fetch", Kind.TRANSIENT, "connection lost"),
         (r"could not connect|unable to connect|failed to connect", Kind.TRANSIENT, "not reachable"),
     )
 )
+
+_QUOTED = re.compile(r'"[^"]*"')
 
 _PASSING_ERRNO = {
     errno.ECONNREFUSED: "connection refused",
@@ -325,8 +329,21 @@ def _of_transport(error: urllib3.exceptions.HTTPError) -> Diagnosis:
     return Diagnosis(Kind.TRANSIENT, "connection lost")
 
 
+def _said(text: str) -> str:
+    """What a driver says, without the query and the connection string that it quotes.
+
+    A name or a setting in a query, such as ``statement_timeout``, must not decide.
+    """
+    text = text.partition("\nLINE ")[0]
+    # Postgres and MySQL name the error behind whatever DuckDB quotes.
+    for mark in ("FATAL:", "ERROR:"):
+        if mark in text:
+            return text.rpartition(mark)[2]
+    return _QUOTED.sub('""', text)
+
+
 def _of_message(error: BaseException) -> Diagnosis:
-    text = str(error)
+    text = _said(str(error))
     for pattern, kind, reason in _MESSAGES:
         if pattern.search(text):
             return Diagnosis(kind, reason)

@@ -162,6 +162,11 @@ def test_each_exception_is_in_its_class(error: Exception, kind: Kind, reason: st
         ("HTTP GET error (HTTP 503 Slow Down)", Kind.TRANSIENT, "overloaded"),
         ("HTTP GET error (HTTP 403 Forbidden)", Kind.PERMANENT, "permission denied"),
         ("HTTP GET error (HTTP 404 Not Found)", Kind.PERMANENT, "no such table, file or database"),
+        (
+            'Failed to fetch result row for MySQL query "select a from b": ',
+            Kind.TRANSIENT,
+            "connection lost",
+        ),
         ("Unable to connect to somewhere", Kind.TRANSIENT, "not reachable"),
     ],
 )
@@ -175,6 +180,20 @@ def test_a_driver_s_message_decides_where_the_type_does_not(
         told = as_source_error(found, error, "connection 'shop'")
         assert SECRET not in f"{told} {told!r}"
         assert reason in str(told)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Failed to prepare query "set statement_timeout=50": ERROR:  syntax error\nLINE 1: timeout',
+        'Failed to run query "select * from a_timeout": You have an error in your syntax',
+        'Referenced column "connection_lost" is not unique\nLINE 1: select timeout from x',
+    ],
+)
+def test_words_of_a_query_do_not_decide(text: str) -> None:
+    found = diagnose(duckdb.BinderException(text))
+    assert found is not None
+    assert (found.kind, found.reason) == (Kind.PERMANENT, "refused by the engine")
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), duckdb.ParserException("x"), ValueError("x")])
