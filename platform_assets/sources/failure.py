@@ -308,8 +308,9 @@ def _of_request(error: requests.RequestException, now: float) -> Diagnosis:
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return Diagnosis(Kind.TRANSIENT, "connection lost")
     if isinstance(error, requests.ConnectionError):
-        told = _of_message(error)
-        return told if told.kind is Kind.TRANSIENT else Diagnosis(Kind.TRANSIENT, "not reachable")
+        told = _match(str(error))
+        passing = told is not None and told.kind is Kind.TRANSIENT
+        return told if told and passing else Diagnosis(Kind.TRANSIENT, "not reachable")
     if isinstance(error, requests.exceptions.ContentDecodingError | requests.JSONDecodeError):
         return Diagnosis(Kind.DATA, "an answer that cannot be decoded")
     return Diagnosis(Kind.PERMANENT, "a request that cannot be made")
@@ -329,6 +330,13 @@ def _of_transport(error: urllib3.exceptions.HTTPError) -> Diagnosis:
     return Diagnosis(Kind.TRANSIENT, "connection lost")
 
 
+def _match(text: str) -> Diagnosis | None:
+    for pattern, kind, reason in _MESSAGES:
+        if pattern.search(text):
+            return Diagnosis(kind, reason)
+    return None
+
+
 def _said(text: str) -> str:
     """What a driver says, without the query and the connection string that it quotes.
 
@@ -343,10 +351,9 @@ def _said(text: str) -> str:
 
 
 def _of_message(error: BaseException) -> Diagnosis:
-    text = _said(str(error))
-    for pattern, kind, reason in _MESSAGES:
-        if pattern.search(text):
-            return Diagnosis(kind, reason)
+    told = _match(_said(str(error)))
+    if told is not None:
+        return told
     if isinstance(error, duckdb.InvalidInputException):
         return Diagnosis(Kind.DATA, "an input that cannot be read")
     if isinstance(error, duckdb.HTTPException | duckdb.ConnectionException):

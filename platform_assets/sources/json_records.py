@@ -38,7 +38,7 @@ def path_of(source: str) -> str:
         ContractError: It is no such path.
     """
     segments = [_SEGMENT.fullmatch(part) for part in source.split(".")]
-    if not all(segments):
+    if not all(each and each[1].strip("*") for each in segments):
         raise ContractError(
             "A column's source is not a path into a record",
             where=f"Field(source={source!r})",
@@ -51,7 +51,9 @@ def path_of(source: str) -> str:
 
 def key_path(name: str) -> str | None:
     """The JSON path of a record's own name, whatever is in it; None where there is none."""
-    return None if not name or set(name) & {'"', "\\", "\0"} else f'$."{name}"'
+    # The engine takes a star for all names even where it is quoted.
+    unsayable = not name.strip("*") or set(name) & {'"', "\\", "\0"}
+    return None if unsayable else f'$."{name}"'
 
 
 def relation(paths: Sequence[str], columns: Mapping[str, str]) -> str:

@@ -116,11 +116,13 @@ def test_gzip_and_several_files_tell_where_a_row_is_from(tmp_path: Path) -> None
     )
 
 
-@pytest.mark.parametrize("source", ["", "a..b", ".a", "a.", 'a"b', "a[x]", "a[0", "a\\b"])
+@pytest.mark.parametrize(
+    "source", ["", "a..b", ".a", "a.", 'a"b', "a[x]", "a[0", "a\\b", "*", "a.*"]
+)
 def test_what_is_no_path_is_refused(source: str) -> None:
     with pytest.raises(ContractError, match="not a path into a record"):
         path_of(source)
 
 
 def test_names_that_no_path_can_say() -> None:
-    assert [key_path(name) for name in ("", 'a"', "a\\", "a\0", "a")] == [None] * 4 + ['$."a"']
+    assert [key_path(name) for name in ("", 'a"', "a\\", "a\0", "*", "a")] == [None] * 5 + ['$."a"']
