@@ -84,6 +84,16 @@ class Settings(BaseSettings):
         return self.data_dir / "scratch"
 
     @property
+    def landing(self) -> Path:
+        """The folder that answers of APIs are kept in."""
+        return self.data_dir / "landing"
+
+    @property
+    def breakers(self) -> Path:
+        """The file of the circuit breakers' state."""
+        return self.data_dir / "breakers.sqlite"
+
+    @property
     def batch_bytes(self) -> int:
         """Bytes of source per transaction."""
         return self.batch_mb * 1_000_000

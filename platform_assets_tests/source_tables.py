@@ -101,6 +101,7 @@ class SourceTable:
             load_extension(self._engine, dialect.extension)
             for statement in dialect.attach(self.database):
                 self._engine.execute(statement.replace(", READ_ONLY", ""))
+            self.execute("DROP VIEW IF EXISTS doubled")
             self.execute("DROP TABLE IF EXISTS sales")
             self.execute(f"CREATE TABLE sales ({_DDL[self.database.kind]})")
             yield self

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.errors import PartitionError, SettingsError
@@ -37,6 +38,7 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(connections_app, name="connections")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]

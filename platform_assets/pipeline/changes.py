@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 
@@ -54,6 +55,7 @@ from platform_assets.sources.base import (
     Held,
     TellsChanges,
 )
+from platform_assets.sources.retrying import ONCE
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
 from platform_assets.warehouse import cursors, ledger, migrate, stage, tables
@@ -151,7 +153,8 @@ def touched_partitions(step: Step, candidates: Sequence[str]) -> list[str]:
     cursor = cursors.current(step.lake, step.dataset.name)
     load = _Load(asset, cursor.load + 1, cursor, standing, (), (), time.perf_counter())
     reachable = tuple(key for key in candidates if key >= min(standing))
-    found = source.touched(step.access, replace(_request(step, load), loaded=reachable))
+    request = replace(_request(step, load), loaded=reachable)
+    found = step.guard(source.connection, lambda: source.touched(step.access, request), policy=ONCE)
     return [key for key in candidates if key in found]
 
 
@@ -180,17 +183,26 @@ def _failed(step: Step, load: _Load, error: Exception) -> list[LedgerEntry]:
 
 
 def _read_and_publish(step: Step, load: _Load) -> tuple[dict[str, LedgerEntry], Changes, Ended]:
-    source, name = step.dataset.source, step.dataset.name
+    name = step.dataset.name
+    with stage.room(step.lake, "raw", name) as file:
+        changes, rows, ended = step.guard(
+            step.dataset.source.connection, lambda: _read(step, load, file), where=f"dataset {name}"
+        )
+        _examine(step, ended.controls)
+        entries = _publish(step, load, changes, rows, ended)
+    return entries, changes, ended
+
+
+def _read(step: Step, load: _Load, file: Path) -> tuple[Changes, Stage, Ended]:
+    """Read everything into the stage; may be done again where the source fails on the way."""
+    source = step.dataset.source
     assert isinstance(source, ChangeSource)  # the caller has looked
     with source.reading(step.access, _request(step, load)) as changes:
         held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
-        with stage.room(step.lake, "raw", name) as file:
-            with _one_state(step.lake):
-                rows = stage.write(step.lake, file, _select(step, load, changes, held))
-                ended = changes.ended(rows.relation)
-            _examine(step, ended.controls)
-            entries = _publish(step, load, changes, rows, ended)
-    return entries, changes, ended
+        with _one_state(step.lake):
+            rows = stage.write(step.lake, file, _select(step, load, changes, held))
+            ended = changes.ended(rows.relation)
+    return changes, rows, ended
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import duckdb
+
 from platform_assets.errors import SourceError
 from platform_assets.pipeline.alignment import align_raw, source_names
 from platform_assets.pipeline.changes import load_changes
@@ -33,6 +35,9 @@ from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
 
+# What a source may raise that is no defect of the program.
+_SOURCE_ERRORS = (SourceError, duckdb.Error, OSError)
+
 
 class _UnreadableError(Exception):
     """Stops a transaction: partitions of it turned out not to have been read right."""
@@ -46,7 +51,8 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Load partitions of a dataset from its source into its raw table.
 
     A partition whose input is that of its last publish is left alone; one for which nothing came
-    becomes empty; one that cannot be read keeps what it had.
+    becomes empty; one that cannot be read keeps what it had. Where the source is down, that is all
+    of them: each is noted as failed, and why.
 
     Args:
         step: What to work on and with.
@@ -54,33 +60,43 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
 
     Returns:
         What became of each partition.
-
-    Raises:
-        SourceError: The source itself is not there.
     """
     source = step.dataset.source
     if isinstance(source, ChangeSource):
         return load_changes(step, partitions)
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
-    inputs = source.inputs(step.access, partitions)
+    try:
+        inputs = source.inputs(step.access, partitions)
+    except _SOURCE_ERRORS as error:
+        down = [_failed(step, asset, key, error) for key in partitions]
+        record_alone(step, down)
+        return BatchReport(asset, {entry.partition: entry for entry in down})
     standing = ledger.published(step.lake, asset, partitions)
     columns = source_names(step)
-    unchanged, waiting = [], []
+    unchanged, waiting, failed = [], [], []
     for each in inputs:
         last = standing.get(each.partition)
-        if last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
+        if each.error is not None:
+            failed.append(_failed(step, asset, each.partition, each.error))
+        elif last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
             unchanged.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
             waiting.append(each)
-    entries = {entry.partition: entry for entry in unchanged}
-    record_alone(step, unchanged)
+    entries = {entry.partition: entry for entry in (*unchanged, *failed)}
+    record_alone(step, [*unchanged, *failed])
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
         for entry in _load_batch(step, asset, batch, columns):
             entries[entry.partition] = entry
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _failed(step: Step, asset: str, partition: str, error: Exception) -> LedgerEntry:
+    return replace(
+        step.entry(asset, partition, Status.FAILED), stopped_by="source", message=describe(error)
+    )
 
 
 def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
@@ -104,12 +120,7 @@ def _load_batch(
     def failed(each: SourceInput, error: Exception) -> LedgerEntry:
         if not tells(error):
             error = source.explain(step.dataset.name, each, error)
-        entry = replace(
-            step.entry(asset, each.partition, Status.FAILED),
-            bytes=each.bytes,
-            stopped_by="source",
-            message=describe(error),
-        )
+        entry = replace(_failed(step, asset, each.partition, error), bytes=each.bytes)
         record_alone(step, [entry])
         return entry
 
@@ -125,7 +136,12 @@ def _load_batch(
             part = [e for e in part if e.partition not in errors]
         return refused
 
-    faults = source.inspect(step.access, step.dataset.name, batch, columns)
+    try:
+        faults = source.inspect(step.access, step.dataset.name, batch, columns)
+    except _SOURCE_ERRORS as error:
+        for each in batch:
+            yield failed(each, error)
+        return
     for each in batch:
         if each.partition in faults:
             yield failed(each, faults[each.partition])

@@ -8,6 +8,7 @@ from platform_assets.resources.connections import (
     ConnectionResource,
     DatabaseResource,
     FolderResource,
+    RestApiResource,
 )
 from platform_assets.resources.lake import LakeResource, lake_config
 
@@ -16,5 +17,6 @@ __all__ = [
     "DatabaseResource",
     "FolderResource",
     "LakeResource",
+    "RestApiResource",
     "lake_config",
 ]

@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import duckdb
 
 from platform_assets.errors import SourceError
+from platform_assets.sources.retrying import Guard
 
 Connections = Mapping[str, object]
 """What each named connection leads to, such as the folder that files are delivered to."""
@@ -35,10 +36,13 @@ class Access:
         engine: The engine that reads; a source may attach a database to it, load an extension,
             or make temporary tables of its own.
         connections: What each named connection leads to.
+        guard: What every call to a source's system goes through: its connection's breaker, and
+            retries. (A folder on this machine is no such system.)
     """
 
     engine: duckdb.DuckDBPyConnection
     connections: Connections = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
 
     def connection(self, name: str, kind: type[C], *, reader: str, fix: str) -> C:
         """The connection of a name, which must be of one kind.
@@ -88,12 +92,15 @@ class SourceInput:
         items: What it consists of, such as file paths; empty: nothing came for this partition.
         bytes: Size in bytes.
         fingerprint: Changes whenever the content may have changed.
+        error: Why this partition, of several that were asked for, cannot be had; it then has no
+            items.
     """
 
     partition: str
     items: tuple[str, ...]
     bytes: int
     fingerprint: str
+    error: SourceError | None = None
 
 
 class Verify(Protocol):
@@ -158,8 +165,8 @@ class WindowSource(Source, Protocol):
         """What there is for these partitions, in their order; no row is read.
 
         Raises:
-            SourceError: The source itself is not there. (A partition for which nothing came is
-                not an error: it is empty.)
+            SourceError: The source itself is not there, for none of the partitions. (A partition
+                for which nothing came is not an error: it is empty.)
         """
         ...
 

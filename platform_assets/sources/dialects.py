@@ -25,6 +25,7 @@ from platform_assets.errors import SourceError
 from platform_assets.extensions import load_extension
 from platform_assets.sources.base import SourceColumn
 from platform_assets.sources.connections import Database
+from platform_assets.sources.failure import TransientSourceError
 from platform_assets.sql import quote_identifier, quote_literal
 
 ALIAS = "_source"
@@ -210,12 +211,13 @@ class Sqlite(Dialect):
     def attach(self, database: Database) -> list[str]:
         """The file; SQLite would make a new one where there is none."""
         if database.path is None or not database.path.is_file():
-            raise SourceError(
+            raise TransientSourceError(
                 "The database of a source is not there",
+                reason="no such file",
                 where=database.place,
                 expected="a SQLite file",
                 found="nothing",
-                fix="correct the connection's path",
+                fix="put it back, or correct the connection's path",
             )
         path = quote_literal(str(database.path))
         return [f"ATTACH {path} AS {ALIAS} (TYPE sqlite, READ_ONLY)"]
@@ -266,45 +268,27 @@ def _secret(kind: str, database: Database) -> str:
 
 
 @contextmanager
-def attached(
-    engine: duckdb.DuckDBPyConnection, database: Database, reader: str
-) -> Iterator[Dialect]:
+def attached(engine: duckdb.DuckDBPyConnection, database: Database) -> Iterator[Dialect]:
     """A database that the engine can ask, as long as the block lasts.
 
     Args:
         engine: The engine.
         database: Where it is and how to sign in.
-        reader: Who asks, for messages.
 
     Raises:
-        SourceError: It is not there, or refuses.
+        SourceError: A file is not there.
+        duckdb.Error: The database does not answer, or refuses. The text may hold a password; it is
+            for ``Access.guard`` to read, and for nobody else.
     """
     dialect = DIALECTS[database.kind]
     load_extension(engine, dialect.extension)
     try:
-        try:
-            for statement in dialect.attach(database):
-                engine.execute(statement)
-        except duckdb.Error as error:
-            raise unreachable(database, reader, error) from None
+        for statement in dialect.attach(database):
+            engine.execute(statement)
         yield dialect
     finally:
         engine.execute(f"DETACH DATABASE IF EXISTS {ALIAS}")
         engine.execute(f"DROP SECRET IF EXISTS {ALIAS}")
-
-
-def unreachable(database: Database, reader: str, error: duckdb.Error) -> SourceError:
-    """The error about a database that does not answer, without what would give a secret away."""
-    said = str(error).splitlines()[0].rpartition('": ')[2]
-    if database.password is not None:
-        said = said.replace(database.password.get_secret_value(), "***")
-    return SourceError(
-        "The database of a source does not answer",
-        where=f"{reader}, {database.place}",
-        expected="a database that lets this user read",
-        found=said,
-        fix="see that it runs and can be reached, and correct the connection's settings",
-    )
 
 
 def describe(
@@ -315,10 +299,7 @@ def describe(
     Raises:
         SourceError: There is no such table, or this user may not see it.
     """
-    try:
-        rows = engine.execute(f"FROM {dialect.query(dialect.columns_sql(table))}").fetchall()
-    except duckdb.Error as error:
-        raise unreachable(database, reader, error) from None
+    rows = engine.execute(f"FROM {dialect.query(dialect.columns_sql(table))}").fetchall()
     if not rows:
         raise SourceError(
             "A source's table does not exist",
