@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from platform_assets.contracts import CompiledContract, Contract, compile_contract
+from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Partitions, Unpartitioned
 from platform_assets.sources.base import WindowSource
@@ -29,6 +29,7 @@ class Dataset:
         source: Where rows come from.
         partitions: How it is cut.
         max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
+        drift: What is done about each kind of change of the source's schema.
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -42,6 +43,7 @@ class Dataset:
     source: WindowSource
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +67,7 @@ class Dataset:
                 fix="ten per cent is 0.10",
             )
         object.__setattr__(self, "owners", tuple(self.owners))
-        _ = self.compiled
+        self.drift.examine(self.name, self.compiled.columns)
 
     @property
     def compiled(self) -> CompiledContract:

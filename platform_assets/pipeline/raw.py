@@ -10,7 +10,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from platform_assets.errors import SourceError
+from platform_assets.errors import SchemaDriftError, SourceError
+from platform_assets.pipeline import drift
+from platform_assets.pipeline.drift import Judged, SchemaBook
+from platform_assets.pipeline.raw_table import align_raw, raw_rows
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -22,10 +25,10 @@ from platform_assets.pipeline.steps import (
     tells,
     with_seconds,
 )
-from platform_assets.provenance import FILE_COLUMN, PROVENANCE, PROVENANCE_COLUMNS
-from platform_assets.sources.base import TEXT, Extract, SourceColumn, SourceInput
+from platform_assets.provenance import FILE_COLUMN
+from platform_assets.sources.base import Layouts, SourceInput
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -44,7 +47,8 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Load partitions of a dataset from its source into its raw table.
 
     A partition whose input is that of its last publish is left alone; one for which nothing came
-    becomes empty; one that cannot be read keeps what it had.
+    becomes empty; one that cannot be read, or whose schema has changed in a way that the dataset's
+    policy does not allow, keeps what it had.
 
     Args:
         step: What to work on and with.
@@ -70,8 +74,9 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
             waiting.append(each)
     entries = {entry.partition: entry for entry in unchanged}
     record_alone(step, unchanged)
+    book = SchemaBook(step)
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
-        for entry in _load_batch(step, asset, batch, columns):
+        for entry in _load_batch(step, asset, batch, columns, book):
             entries[entry.partition] = entry
     if waiting:
         compact(step.lake, asset)
@@ -79,7 +84,7 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
 
 
 def _source_columns(step: Step) -> list[str]:
-    return [column.source for column in step.dataset.compiled.columns]
+    return [name for column in step.dataset.compiled.columns for name in column.sources]
 
 
 def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
@@ -89,9 +94,15 @@ def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
 
 
 def _load_batch(
-    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str]
+    step: Step,
+    asset: str,
+    batch: Sequence[SourceInput],
+    columns: Sequence[str],
+    book: SchemaBook,
 ) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
+    judged = Judged(step.dataset.name, step.run_id)
+    layouts: Layouts = {}
 
     def failed(each: SourceInput, error: Exception) -> LedgerEntry:
         if not tells(error):
@@ -99,10 +110,16 @@ def _load_batch(
         entry = replace(
             step.entry(asset, each.partition, Status.FAILED),
             bytes=each.bytes,
-            stopped_by="source",
+            stopped_by=drift.STOPPED_BY if isinstance(error, SchemaDriftError) else "source",
             message=describe(error),
         )
-        record_alone(step, [entry])
+
+        def record(connection: Connection) -> None:
+            ledger.record(connection, [entry])
+            if each.partition in judged.blocked:
+                judged.record(connection, {each.partition: 0})
+
+        in_transaction(step.lake, record)
         return entry
 
     def work(part: Sequence[SourceInput]) -> list[LedgerEntry]:
@@ -110,14 +127,19 @@ def _load_batch(
         refused: list[LedgerEntry] = []
         while part:
             try:
-                return refused + _publish_batch(step, asset, part, columns, started)
+                return refused + _publish_batch(step, asset, part, judged, layouts, started)
             except _UnreadableError as stop:
                 errors = stop.errors
             refused += [failed(e, errors[e.partition]) for e in part if e.partition in errors]
             part = [e for e in part if e.partition not in errors]
         return refused
 
-    faults = step.dataset.source.inspect(step.access, step.dataset.name, batch, columns)
+    faults: dict[str, Exception] = {
+        **step.dataset.source.inspect(step.access, step.dataset.name, batch, columns)
+    }
+    layouts, unread = drift.read_layouts(step, [e for e in batch if e.partition not in faults])
+    judged = book.judge(layouts)
+    faults |= {**unread, **judged.blocked}
     for each in batch:
         if each.partition in faults:
             yield failed(each, faults[each.partition])
@@ -127,16 +149,27 @@ def _load_batch(
 
 
 def _publish_batch(
-    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str], started: float
+    step: Step,
+    asset: str,
+    batch: Sequence[SourceInput],
+    judged: Judged,
+    layouts: Layouts,
+    started: float,
 ) -> list[LedgerEntry]:
     table = tables.raw_table(step.dataset.name)
     by_key = {each.partition: each for each in batch}
+    present = drift.names_in(step.dataset.compiled.columns, layouts, list(by_key))
     extract = (
-        step.dataset.source.extract(step.access, step.dataset.name, batch, columns)
+        step.dataset.source.extract(step.access, step.dataset.name, batch, present)
         if any(each.items for each in batch)
         else None
     )
     held = align_raw(step, extract.columns if extract else None)
+    rows = (
+        raw_rows(step, extract.relation, extract.columns, held, judged.defaults)
+        if extract
+        else _no_rows(held)
+    )
     entries: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int]) -> None:
@@ -154,84 +187,29 @@ def _publish_batch(
                     step.entry(asset, key, Status.PUBLISHED),
                     extracted=count,
                     bytes=by_key[key].bytes,
-                    input_fingerprint=_fingerprint(by_key[key], columns),
+                    input_fingerprint=_fingerprint(by_key[key], _source_columns(step)),
                 )
                 for key, count in rows.items()
             ],
             started,
         )
 
+    def commit_with(connection: Connection) -> None:
+        ledger.record(connection, entries)
+        judged.record(connection, {entry.partition: entry.extracted for entry in entries})
+
     publish(
         step.lake,
-        Publish(table, list(by_key), _rows(extract, held), list(held)),
+        Publish(table, list(by_key), rows, list(held)),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, entries),
+        commit_with=commit_with,
     )
     return entries
 
 
-def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str]:
-    """Make the raw table, or give it the columns that the source has beyond it.
-
-    Args:
-        step: What to work on and with.
-        found: The source's columns; None: nothing came, and they are not known yet.
-
-    Returns:
-        Name and SQL type of each column of the table.
-
-    Raises:
-        SourceError: A column now holds values that the table's type cannot.
-    """
-    name = step.dataset.name
-    table = tables.raw_table(name)
-    columns = found or [SourceColumn(column) for column in _source_columns(step)]
-    if "raw" not in tables.existing_layers(step.lake, name):
-        types = {column.name.lower(): column.sql_type for column in columns}
-        ddl = step.dataset.compiled.ddl(table, "raw", PROVENANCE, types)
-        in_transaction(step.lake, lambda connection: connection.execute(ddl))
-    held = migrate.table_columns(step.lake, table)
-    # To the engine, names that differ by case are one.
-    there = {name.lower(): sql_type for name, sql_type in held.items()}
-    for column in columns:
-        _accept_type(step, column, there.get(column.name.lower(), column.sql_type))
-    added = {c.name: c.sql_type for c in columns if c.name.lower() not in there}
-    if added:
-
-        def widen(connection: Connection) -> None:
-            for name, sql_type in added.items():
-                connection.execute(
-                    f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS "
-                    f"{quote_identifier(name)} {sql_type}"
-                )
-
-        in_transaction(step.lake, widen)
-    return held | added
-
-
-def _accept_type(step: Step, column: SourceColumn, held: str) -> None:
-    """Refuse values that would be converted on their way into the raw table; text takes all."""
-    if held not in (column.sql_type, TEXT):
-        raise SourceError(
-            "A column has another type at the source than it had",
-            where=f"dataset {step.dataset.name}, column {column.name}",
-            expected=held,
-            found=column.sql_type,
-            fix=f"platform-assets contracts diff {step.dataset.name} tells what follows from it",
-        )
-
-
-def _rows(extract: Extract | None, held: Mapping[str, str]) -> str:
-    """The SELECT of new rows with exactly the table's columns."""
-    if extract is None:
-        return (
-            "SELECT "
-            + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
-            + " WHERE false"
-        )
-    given = {column.name.lower() for column in extract.columns} | set(PROVENANCE_COLUMNS)
-    selected = ", ".join(
-        quote_identifier(name) if name.lower() in given else f"NULL AS {quote_identifier(name)}"
-        for name in held
+def _no_rows(held: Mapping[str, str]) -> str:
+    return (
+        "SELECT "
+        + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
+        + " WHERE false"
     )
-    return f"SELECT {selected} FROM ({extract.relation})"
