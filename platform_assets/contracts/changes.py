@@ -98,7 +98,7 @@ def renamed_columns(old: str, new: str) -> dict[str, str]:
     renamed = {}
     for name in (each for each in after if each not in before):
         for gone in (each for each in before if each not in after and each not in renamed):
-            same = set(before[gone]["sources"]) & set(after[name]["sources"])
+            same = _folded(before[gone]["sources"]) & _folded(after[name]["sources"])
             if same and all(before[gone][k] == after[name][k] for k in ("published", "pii")):
                 renamed[gone] = name
                 break
@@ -162,12 +162,17 @@ def _of_rules(before: Described, after: Described, renamed: set[str]) -> Iterabl
         if name not in before:
             yield ContractChange(f"rule {name}", f"added: {each['description']}")
         elif any(before[name][part] != each[part] for part in _RULE):
-            yield ContractChange(
-                f"rule {name}", f"{before[name]['description']} → {each['description']}"
-            )
+            was, now = before[name]["description"], each["description"]
+            told = f"{was} → {now}" if was != now else f"{now}: checked otherwise"
+            yield ContractChange(f"rule {name}", told)
     for name, each in before.items():
         if name not in after and not renamed & set(each["columns"]):
             yield ContractChange(f"rule {name}", "removed")
+
+
+def _folded(names: Iterable[str]) -> set[str]:
+    """Names as the engine compares them."""
+    return {name.lower() for name in names}
 
 
 def _told(value: object) -> str:

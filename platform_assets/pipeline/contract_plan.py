@@ -116,7 +116,7 @@ def plan(connection: Connection, dataset: Dataset) -> Plan:
         recorded=newest.version if newest else None,
         version=compiled.version,
         changes=tuple(changes),
-        statements=tuple(_statements(connection, dataset, newest)) if "cleaned" in layers else (),
+        statements=tuple(_statements(connection, dataset, newest)),
         redo=tuple(sorted(due)),
         why=tuple(_reasons({v.version: v for v in versions}, set(due.values()), described)),
         offered=tuple(_offers(connection, dataset)) if "raw" in layers else (),
@@ -196,7 +196,9 @@ def _wanted(dataset: Dataset) -> list[tuple[str, str]]:
 def _statements(
     connection: Connection, dataset: Dataset, newest: ContractVersion | None
 ) -> list[str]:
-    """What makes the cleaned table the contract's, in order."""
+    """What makes the cleaned table the contract's, in order; nothing where there is none yet."""
+    if "cleaned" not in tables.existing_layers(connection, dataset.name):
+        return []
     table = tables.cleaned_table(dataset.name)
     held = migrate.table_columns(connection, table)
     wanted = dict(_wanted(dataset))
