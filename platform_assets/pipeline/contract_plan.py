@@ -22,7 +22,7 @@ from platform_assets.dataset import Dataset
 from platform_assets.errors import PublishError
 from platform_assets.pipeline.raw_table import follow_names
 from platform_assets.pipeline.steps import Step
-from platform_assets.provenance import PROVENANCE, PROVENANCE_COLUMNS
+from platform_assets.provenance import PROVENANCE
 from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import ledger, migrate, schemas, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -270,7 +270,8 @@ def _offers(connection: Connection, dataset: Dataset) -> list[Offer]:
     offers = []
     held = migrate.table_columns(connection, tables.raw_table(dataset.name))
     for column, sql_type in held.items():
-        if column.lower() in claimed or column in PROVENANCE_COLUMNS:
+        # What begins with an underscore is the platform's own.
+        if column.lower() in claimed or column.startswith("_"):
             continue
         name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_").lower() or "column"
         name = name if name[0].isalpha() else f"column_{name}"

@@ -41,6 +41,8 @@ class Judged:
         accepted: Schemas of partitions that may be, as JSON, by partition.
         defaults: What a column that no item of a partition has is filled with, by partition and
             the source's present name of the column.
+        whole: Whether the source comes whole: it has no older deliveries, so to be as it once was
+            is a change, too.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class Judged:
     blocked: Mapping[str, SchemaDriftError] = field(default_factory=dict)
     accepted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    whole: bool = False
 
     def record(self, connection: Connection, rows: Mapping[str, int]) -> None:
         """Commit what is told of partitions with their rows, in the caller's transaction.
@@ -78,7 +81,9 @@ class Judged:
         )
         met = [text for key in sorted(rows) for text in self.accepted.get(key, ())]
         for text in dict.fromkeys(met):
-            schemas.record_source_schema(connection, self.dataset, text, self.run_id)
+            schemas.record_source_schema(
+                connection, self.dataset, text, self.run_id, again=self.whole
+            )
 
 
 class SchemaBook:
@@ -97,9 +102,8 @@ class SchemaBook:
         self._step = step
         texts = schemas.source_schemas(step.lake, step.dataset.name)
         self._newest = _from_text(texts[-1]) if texts else None
-        # What comes whole has no older deliveries: to be as it once was is a change, too.
-        whole = isinstance(step.dataset.partitions, Unpartitioned)
-        self._seen = set(texts[-1:] if whole else texts)
+        self._whole = isinstance(step.dataset.partitions, Unpartitioned)
+        self._seen = set(texts[-1:] if self._whole else texts)
         self._met: dict[str, Drift] = {}
 
     def judge(self, layouts: Layouts) -> Judged:
@@ -128,7 +132,9 @@ class SchemaBook:
             if given:
                 defaults[partition] = given
         name = self._step.dataset.name
-        return Judged(name, self._step.run_id, changes, blocked, accepted, defaults)
+        return Judged(
+            name, self._step.run_id, changes, blocked, accepted, defaults, whole=self._whole
+        )
 
     def _drift(self, found: Schema) -> Drift:
         text = _as_text(found)

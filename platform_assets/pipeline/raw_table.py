@@ -18,7 +18,11 @@ from platform_assets.warehouse import migrate, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 
 
-def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str]:
+def align_raw(
+    step: Step,
+    found: Sequence[SourceColumn] | None,
+    provenance: Sequence[tuple[str, str]] = PROVENANCE,
+) -> dict[str, str]:
     """Make the raw table, or bring it to the columns that the source has now.
 
     A column that the source has beyond it is added; one whose type holds too little becomes wider
@@ -27,6 +31,7 @@ def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str
     Args:
         step: What to work on and with.
         found: The source's columns; None: nothing came, and they are not known yet.
+        provenance: Name and SQL type of the platform's own columns in it.
 
     Returns:
         Name and SQL type of each column of the table.
@@ -40,7 +45,7 @@ def align_raw(step: Step, found: Sequence[SourceColumn] | None) -> dict[str, str
     columns = by_present_name(step, found) if found else asked
     if "raw" not in tables.existing_layers(step.lake, name):
         types = {column.name.lower(): storable(column.sql_type) for column in columns}
-        ddl = step.dataset.compiled.ddl(table, "raw", PROVENANCE, types)
+        ddl = step.dataset.compiled.ddl(table, "raw", provenance, types)
         in_transaction(step.lake, lambda connection: connection.execute(ddl))
     follow_names(step)
     held = migrate.table_columns(step.lake, table)

@@ -131,7 +131,9 @@ def contract_versions(connection: Connection, dataset: str) -> list[ContractVers
     return [ContractVersion(str(v), str(d), at) for v, d, at in rows]
 
 
-def record_source_schema(connection: Connection, dataset: str, columns: str, run_id: str) -> None:
+def record_source_schema(
+    connection: Connection, dataset: str, columns: str, run_id: str, *, again: bool
+) -> None:
     """Append a schema, in the caller's transaction; one that is the newest already is left out.
 
     Args:
@@ -139,13 +141,13 @@ def record_source_schema(connection: Connection, dataset: str, columns: str, run
         dataset: The dataset's name.
         columns: The schema as JSON, written so that equal schemas are equal texts.
         run_id: The run that met it.
+        again: Whether to append also one that was the newest before.
     """
-    connection.execute(
-        f"INSERT INTO {SOURCE_SCHEMAS} SELECT $1, $2, $3, now() WHERE $2 IS DISTINCT FROM ("
-        f"SELECT columns::VARCHAR FROM {SOURCE_SCHEMAS} WHERE dataset = $1 "
-        "ORDER BY snapshot_id DESC, rowid DESC LIMIT 1)",
-        [dataset, columns, run_id],
-    )
+    known = source_schemas(connection, dataset)
+    if columns not in (known[-1:] if again else known):
+        connection.execute(
+            f"INSERT INTO {SOURCE_SCHEMAS} VALUES (?, ?, ?, now())", [dataset, columns, run_id]
+        )
 
 
 def source_schemas(connection: Connection, dataset: str) -> list[str]:

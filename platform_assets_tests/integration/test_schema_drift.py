@@ -84,6 +84,9 @@ def test_an_added_column_is_kept_and_told_once(site: Site) -> None:
     # Neither the new schema nor, loaded again, the old one is a change any more.
     site.run(sales(), [D1, D2], force=True)
     assert told(site, "run-3") == []
+    # Nor does the old one count as the newest again.
+    newest = schemas.source_schemas(site.lake, "sales")
+    assert ["coupon" in each for each in newest] == [False, True]
 
 
 def test_a_removed_column_stops_its_partition_alone(site: Site) -> None:
