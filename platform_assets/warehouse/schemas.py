@@ -21,15 +21,15 @@ CONTRACTS = quote_name(LAKE, PLATFORM, "contracts")
 SOURCE_SCHEMAS = quote_name(LAKE, PLATFORM, "source_schemas")
 DRIFTS = quote_name(LAKE, PLATFORM, "drifts")
 
-# In the order in which they are made: where the last one is, all are.
 _TABLES = {
     "contracts": "dataset VARCHAR, version VARCHAR, description JSON, recorded_at TIMESTAMPTZ",
-    "source_schemas": "dataset VARCHAR, columns JSON, run_id VARCHAR, first_seen TIMESTAMPTZ",
     "drifts": (
         "dataset VARCHAR, run_id VARCHAR, partition VARCHAR, kind VARCHAR, column_name VARCHAR, "
         "before VARCHAR, after VARCHAR, decision VARCHAR, text VARCHAR, rows BIGINT, "
         "recorded_at TIMESTAMPTZ"
     ),
+    # Made last, so that where it is, nothing was cut short; a new schema is rare and worth a file.
+    "source_schemas": "dataset VARCHAR, columns JSON, run_id VARCHAR, first_seen TIMESTAMPTZ",
 }
 
 
@@ -88,7 +88,7 @@ def ensure(connection: Connection) -> None:
     """
     existing = connection.execute(
         "SELECT count(*) FROM information_schema.tables WHERE table_catalog = ? "
-        "AND table_schema = ? AND table_name = 'drifts'",
+        "AND table_schema = ? AND table_name = 'source_schemas'",
         [LAKE, PLATFORM],
     ).fetchone()
     if existing == (1,):
@@ -101,16 +101,17 @@ def ensure(connection: Connection) -> None:
 
     def keep_in_catalog(con: Connection) -> None:
         # As the ledger: a row or two a commit are not worth a file.
-        for name in (*first, last):
+        for name in first:
             con.execute(
                 f"CALL {LAKE}.set_option('data_inlining_row_limit', {LEDGER_INLINE_ROWS}, "
                 f"schema => {quote_literal(PLATFORM)}, table_name => {quote_literal(name)})"
             )
 
     *first, last = _TABLES
+    # An option can be set only on a table that is committed.
     in_transaction(connection, lambda con: create(con, first))
-    in_transaction(connection, lambda con: create(con, [last]))
     in_transaction(connection, keep_in_catalog)
+    in_transaction(connection, lambda con: create(con, [last]))
 
 
 def record_contract(connection: Connection, dataset: str, contract: ContractVersion) -> None:
