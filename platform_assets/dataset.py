@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from platform_assets.contracts import CompiledContract, Contract, compile_contract
+from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.sources.base import AnySource, ChangeSource
@@ -29,6 +29,7 @@ class Dataset:
         source: Where rows come from.
         partitions: How it is cut.
         max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
+        drift: What is done about each kind of change of the source's schema.
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -42,6 +43,7 @@ class Dataset:
     source: AnySource
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Dataset:
         object.__setattr__(self, "owners", tuple(self.owners))
         if isinstance(self.source, ChangeSource):
             self._examine_changes(self.source)
-        _ = self.compiled
+        self.drift.examine(self.name, self.compiled.columns)
 
     def _examine_changes(self, source: ChangeSource) -> None:
         """Refuse a contract by which changes cannot be placed."""

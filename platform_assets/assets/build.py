@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
+from platform_assets.assets.drift import Lineage
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
@@ -34,12 +35,13 @@ def build_definitions(
     Raises:
         ContractError: Datasets refer to others that are not there, or in a circle.
     """
-    built, checks = [], []
+    built, checks, lineage = [], [], Lineage()
     for dataset in in_reference_order(list(datasets)):
-        own_assets, own_checks = build_dataset_assets(dataset)
+        own_assets, own_checks = build_dataset_assets(dataset, lineage)
         built += own_assets
         checks += own_checks
     sensors = [dead_runs, build_changes_sensor(datasets, LAKE_KEY)]
+    lineage.note([*built, *assets])
     return dg.Definitions(
         assets=[*built, *assets],
         asset_checks=checks,

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets import describe, reporting
+from platform_assets.assets import describe, drift, reporting
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
@@ -21,7 +21,7 @@ from platform_assets.resources import ConnectionResource, LakeResource
 from platform_assets.settings import load_settings
 from platform_assets.sources.breaker import BreakerStore
 from platform_assets.sources.retrying import Guard
-from platform_assets.warehouse import ledger
+from platform_assets.warehouse import ledger, schemas
 from platform_assets.warehouse.lake import Connection
 from platform_assets.workers import worker_tags
 
@@ -31,18 +31,20 @@ Results = Iterator[dg.MaterializeResult[Any] | dg.Output[None] | dg.AssetCheckRe
 
 def build_dataset_assets(
     dataset: Dataset,
+    lineage: drift.Lineage,
 ) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
     """The assets and checks of one dataset.
 
     Args:
         dataset: What to build from.
+        lineage: Which assets are made from which, once that is known.
 
     Returns:
-        The raw asset; the cleaned and quarantine assets with a check per rule; and for both steps
-        the check that fails a run which left partitions unpublished.
+        The raw asset with a check on its schema; the cleaned and quarantine assets with a check
+        per rule; and for both steps the check that fails a run which left partitions unpublished.
     """
     return (
-        [_raw_asset(dataset), _cleaned_assets(dataset)],
+        [_raw_asset(dataset, lineage), _cleaned_assets(dataset)],
         [
             _published_check(dataset, describe.raw_key(dataset.name)),
             _published_check(dataset, describe.cleaned_key(dataset.name)),
@@ -73,23 +75,25 @@ def _backfill_policy(dataset: Dataset) -> dg.BackfillPolicy | None:
     return dg.BackfillPolicy.single_run() if to_dagster(dataset.partitions) else None
 
 
-def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
+def _raw_asset(dataset: Dataset, lineage: drift.Lineage) -> dg.AssetsDefinition:
     key = describe.raw_key(dataset.name)
 
     @dg.multi_asset(
         name=f"raw_{dataset.name}",
         specs=[_spec(dataset, "raw", key, kinds={"duckdb", dataset.source.kind})],
-        check_specs=describe.raw_check_specs(dataset),
+        check_specs=[drift.check_spec(dataset), *describe.raw_check_specs(dataset)],
         backfill_policy=_backfill_policy(dataset),
         required_resource_keys={LAKE_KEY, dataset.source.connection},
         pool=f"raw_{dataset.name}",
     )
     def raw(context: dg.AssetExecutionContext) -> Results:
         with _lake(context).get_connection() as connection:
-            report = load_raw(
-                _step(context, dataset, connection), requested(context, dataset.partitions)
-            )
+            step = _step(context, dataset, connection)
+            report = load_raw(step, requested(context, dataset.partitions))
+            met = schemas.drifts_in(connection, dataset.name, step.run_id)
         context.log.info(_summary(report))
+        # The check is told first: it may say why the step fails.
+        yield drift.report(context, dataset, met, lineage)
         if not report.good:
             yield from describe.raw_check_results(dataset, report)
             raise reporting.failure(report.failed)

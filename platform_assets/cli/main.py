@@ -11,18 +11,16 @@ import secrets
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.cli.contracts import contracts_app, dataset_named
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.errors import PartitionError, SettingsError
-
-if TYPE_CHECKING:
-    from platform_assets.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_START = date(2025, 1, 1)
@@ -33,7 +31,6 @@ app = typer.Typer(
     help="A data platform on Dagster: every row accounted for.",
     pretty_exceptions_show_locals=False,
 )
-contracts_app = typer.Typer(no_args_is_help=True, help="Contracts: what a good row looks like.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
@@ -121,13 +118,26 @@ def backfill(
     verbose: Annotated[bool, typer.Option(help="Show Dagster's log.")] = False,
 ) -> None:
     """Fill a range of partitions in one run; what is unchanged is left alone."""
-    if not _backfill(first, last, select=select, force=force, verbose=verbose):
+    if not run_backfill(first, last, select=select, force=force, verbose=verbose):
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def _backfill(
+def run_backfill(
     first: str, last: str, *, select: str = "*", force: bool = False, verbose: bool = False
 ) -> bool:
+    """Fill a range of partitions in one run of this process; whether all of it succeeded.
+
+    Args:
+        first: The first day.
+        last: The last day.
+        select: Which assets, in Dagster's selection syntax.
+        force: Whether to do again what is unchanged.
+        verbose: Whether to show Dagster's log.
+
+    Raises:
+        PartitionError: There is no partition in the range.
+        SettingsError: The selection cannot be understood.
+    """
     import dagster as dg
 
     from platform_assets.cli.instance import ensure_home, run_range, why_failed
@@ -218,7 +228,7 @@ def demo(
     generate(days=days, orders_per_day=orders_per_day, seed=seed, start=str(DEMO_START))
     last = DEMO_START + timedelta(days=days - 1)
     console.print(f"filling {days} days, partition by partition, in one run …")
-    succeeded = _backfill(str(DEMO_START), str(last))
+    succeeded = run_backfill(str(DEMO_START), str(last))
     summary()
     console.print("\nSee it in the asset graph: [bold]make dev[/], then http://localhost:3000")
     if not succeeded:
@@ -265,46 +275,6 @@ def reference(
         console.print(f"wrote {path}")
 
 
-@contracts_app.command("show")
-@explained
-def show_contract(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
-    """Print a dataset's contract as Markdown."""
-    typer.echo(_dataset_named(dataset, f"argument {dataset}").compiled.markdown())
-
-
-def _dataset_named(name: str, where: str) -> Dataset:
-    from platform_assets.declared.catalogue import every_dataset
-
-    datasets = {each.name: each for each in every_dataset()}
-    if name not in datasets:
-        raise SettingsError(
-            "There is no such dataset",
-            where=where,
-            expected="one of " + ", ".join(sorted(datasets)),
-            found=name,
-            fix="correct the name",
-        )
-    return datasets[name]
-
-
-@contracts_app.command("rebuild")
-@explained
-def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
-    """Empty a cleaned table whose contract changed, so that a backfill fills it anew from raw."""
-    from platform_assets.provenance import PROVENANCE
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import migrate, tables
-    from platform_assets.warehouse.lake import connect
-
-    compiled = _dataset_named(dataset, f"argument {dataset}").compiled
-    table = tables.cleaned_table(dataset)
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
-        migrate.rebuild(connection, table, compiled.ddl(table, "cleaned", PROVENANCE))
-    console.print(f"{dataset} is empty; fill it: platform-assets backfill --from … --to … --force")
-
-
 @quarantine_app.command("list")
 @explained
 def list_quarantine(
@@ -321,7 +291,7 @@ def list_quarantine(
     from platform_assets.warehouse.lake import connect
 
     if dataset is not None:
-        _dataset_named(dataset, f"option --dataset {dataset}")
+        dataset_named(dataset, f"option --dataset {dataset}")
     with connect(lake_config(load_settings())) as connection:
         rows = view.rows(connection, every_dataset(), dataset, partition, limit)
     if as_json:

@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from platform_assets.errors import PartitionError
+from platform_assets.errors import PartitionError, PublishError
 from platform_assets.pipeline import versions
+from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.steps import (
@@ -30,7 +31,7 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
-from platform_assets.warehouse import ledger, quarantine, tables
+from platform_assets.warehouse import ledger, migrate, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -39,6 +40,7 @@ from platform_assets.warehouse.quarantine import RowStatus
 
 RECONCILE = "reconcile"
 RAW_MISSING = "raw_missing"
+CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
 
@@ -64,18 +66,21 @@ class _Standing:
         raw: The publish that the raw rows of each partition stand at.
         cleaned: The snapshot of the publish that its cleaned rows stand at.
         referred: The snapshot of the newest publish of each dataset referred to.
+        raw_columns: The raw table's; where a type changed, its rows were written anew, with other
+            row ids.
     """
 
     snapshot: int
     raw: Mapping[str, LedgerEntry]
     cleaned: Mapping[str, int | None]
     referred: Mapping[str, int]
+    raw_columns: Mapping[str, str]
 
     @property
-    def publishes(self) -> tuple[Mapping[str, int | None], ...]:
-        """The snapshots that have to stay what they are."""
+    def publishes(self) -> tuple[Mapping[str, object], ...]:
+        """What has to stay as it is: snapshots, and the raw table's columns."""
         raw = {key: entry.snapshot for key, entry in self.raw.items()}
-        return raw, self.cleaned, self.referred
+        return raw, self.cleaned, self.referred, self.raw_columns
 
 
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -95,6 +100,10 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     ensure_tables(step)
     name = step.dataset.name
     asset = f"cleaned/{name}"
+    try:
+        follow_contract(step)
+    except PublishError as error:
+        return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
     standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
@@ -126,6 +135,16 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishError) -> BatchReport:
+    """The report where the table cannot take rows of the contract as it is now."""
+    stopped = [
+        replace(step.entry(asset, key, Status.FAILED), stopped_by=CONTRACT, message=describe(error))
+        for key in partitions
+    ]
+    record_alone(step, stopped)
+    return BatchReport(asset, {entry.partition: entry for entry in stopped})
 
 
 def _fingerprint(step: Step, raw: LedgerEntry) -> str:
@@ -254,6 +273,7 @@ def _standing(step: Step, partitions: Sequence[str]) -> _Standing:
             other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
             for other in step.dataset.references
         },
+        migrate.table_columns(step.lake, tables.raw_table(step.dataset.name)),
     )
 
 

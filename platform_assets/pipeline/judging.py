@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from platform_assets.pipeline import versions
-from platform_assets.pipeline.alignment import source_types
+from platform_assets.pipeline.raw_table import source_types
 from platform_assets.pipeline.steps import Step
 from platform_assets.pipeline.temporary import COPIES, DECIDED, RELATED, VERDICTS
 from platform_assets.provenance import (

@@ -18,7 +18,7 @@ from platform_assets.errors import PlatformError
 from platform_assets.provenance import PROVENANCE
 from platform_assets.sources.base import Access, Connections, Control
 from platform_assets.sources.retrying import Guard
-from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse import ledger, schemas, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -116,12 +116,7 @@ def ensure_tables(step: Step) -> None:
     tables.ensure_dataset_tables(
         step.lake, dataset.name, dataset.compiled.ddl(cleaned, "cleaned", PROVENANCE)
     )
-    migrate.align(
-        step.lake,
-        dataset.name,
-        cleaned,
-        [*dataset.compiled.published_columns, *PROVENANCE],
-    )
+    schemas.ensure(step.lake)
 
 
 def batches(partitions: Sequence[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:

@@ -9,7 +9,7 @@ good or bad; a bad one after it is quarantined, and the row stays as it last was
 
 from __future__ import annotations
 
-from platform_assets.pipeline.alignment import source_types
+from platform_assets.pipeline.raw_table import source_types
 from platform_assets.pipeline.steps import Step
 from platform_assets.pipeline.temporary import COPIES, DECIDED, VERDICTS
 from platform_assets.provenance import (

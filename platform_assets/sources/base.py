@@ -187,11 +187,14 @@ class WindowSource(Source, Protocol):
     ) -> Mapping[str, SourceError]:
         """Look at the shape of each input before a row is used: errors by partition.
 
+        An input that lacks some of the columns is not at fault here: the dataset's drift policy
+        decides. One that has none of them is, for it is something else.
+
         Args:
             access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: What to look at.
-            columns: The columns that the contract names, as the source calls them.
+            columns: The columns that the contract names, by every name the source may have.
         """
         ...
 
@@ -204,7 +207,8 @@ class WindowSource(Source, Protocol):
             access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: What to read; at least one has items.
-            columns: The columns that the contract names, as the source calls them.
+            columns: The columns that the contract names, as the source calls them; each is in one
+                of the inputs, and null in an input that lacks it.
         """
         ...
 
@@ -215,6 +219,30 @@ class WindowSource(Source, Protocol):
             dataset: The dataset's name, for messages.
             each: The input.
             error: What the engine said; its text may hold a row's value, and is not repeated.
+        """
+        ...
+
+
+Layouts = Mapping[str, Mapping[str, tuple[SourceColumn, ...]]]
+"""The columns of each item, such as a file, by partition."""
+
+
+@runtime_checkable
+class HasLayouts(Protocol):
+    """A window source whose items may each have columns of their own, such as files.
+
+    Of any other window source, ``schema`` tells the columns of all inputs.
+    """
+
+    def layouts(self, access: Access, inputs: Sequence[SourceInput]) -> Layouts:
+        """The columns of each item of each input; no row is read.
+
+        Args:
+            access: What to read through.
+            inputs: Inputs that passed ``inspect``.
+
+        Raises:
+            SourceError: An item cannot be read.
         """
         ...
 

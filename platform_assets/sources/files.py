@@ -13,10 +13,8 @@ from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.sources import csv_shape
-from platform_assets.sources.base import Access, Extract, SourceColumn, SourceInput
+from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn, SourceInput
 from platform_assets.sources.csv_reading import PLACEHOLDER, Reading, odd_line_end
-
-SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,25 @@ class CsvFiles:
         header = csv_shape.read_header(Path(newest.items[-1]), self.delimiter, self.quote)
         return tuple(SourceColumn(name) for name in header)
 
+    def layouts(self, access: Access, inputs: Sequence[SourceInput]) -> Layouts:
+        """The header of every file; a file is text, so all is text.
+
+        Args:
+            access: What to read through.
+            inputs: Inputs that passed ``inspect``.
+        """
+        del access  # a path is read as it is
+        return {
+            each.partition: {
+                item: tuple(
+                    SourceColumn(name)
+                    for name in csv_shape.read_header(Path(item), self.delimiter, self.quote)
+                )
+                for item in each.items
+            }
+            for each in inputs
+        }
+
     def _folder(self, access: Access) -> Path:
         folder = access.connection(
             self.connection,
@@ -130,7 +147,7 @@ class CsvFiles:
             access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: The partitions' files.
-            columns: The columns that the contract names, as the files call them.
+            columns: The columns that the contract names, by every name that files may have.
         """
         del access  # a path is read as it is
         errors: dict[str, SourceError] = {}
@@ -146,7 +163,9 @@ class CsvFiles:
         expected = f"a header with the columns {', '.join(columns)}"
         try:
             header = csv_shape.read_header(path, self.delimiter, self.quote)
-            missing = [name for name in columns if name not in header]
+            # To the engine, names that differ by case are one.
+            folded = [name.lower() for name in header]
+            missing = [name for name in columns if name.lower() not in folded]
             guess = csv_shape.guess_delimiter(path, len(columns)) if missing else None
         except (OSError, csv_shape.HeaderError) as error:
             return _unreadable(where, error)
@@ -170,18 +189,19 @@ class CsvFiles:
                 found=f"fields separated by {guess!r}",
                 fix=f"set CsvFiles(delimiter={guess!r}), or have the file delivered as agreed",
             )
-        if missing:
+        # Which of them may be missing is for the drift policy to say; a file that has none of them
+        # is another file, or has no header.
+        if len(missing) == len(columns):
             return SourceError(
                 f"A file lacks {'a column' if len(missing) == 1 else 'columns'}: "
                 + ", ".join(missing),
                 where=where,
                 expected=expected,
-                found=_names(header, columns),
+                found=f"{len(header)} fields, none of them such a column "
+                "(not shown: without a header they are a row's values)",
                 fix="have the file delivered with it, or take the column out of the contract; "
                 "a renamed column is mapped with Field(source=…)",
             )
-        # To the engine, names that differ by case are one.
-        folded = [name.lower() for name in header]
         repeated = sorted({name for name in header if folded.count(name.lower()) > 1})
         reserved = sorted(n for n in header if n.startswith("_") or not n or "\0" in n)
         if repeated or reserved:
@@ -264,15 +284,3 @@ def _unreadable(where: str, error: OSError | csv_shape.HeaderError) -> SourceErr
         found=found or type(error).__name__,
         fix="correct the file's rights or encoding, then run the partition again",
     )
-
-
-def _names(header: Sequence[str], expected: Sequence[str]) -> str:
-    """A header for an error; where no name of it is known, it may be a row, and is not shown."""
-    if not set(header) & set(expected):
-        return (
-            f"{len(header)} fields, none of them such a column "
-            "(not shown: without a header they are a row's values)"
-        )
-    shown = ", ".join(name if name.isprintable() else repr(name) for name in header[:SHOWN_NAMES])
-    rest = len(header) - SHOWN_NAMES
-    return f"{len(header)} columns: {shown}" + (f" and {rest} more" if rest > 0 else "")

@@ -28,6 +28,7 @@ class Case:
     expected: str
     found: str
     fix: str
+    stopped_by: str = "source"
 
 
 def lines(*rows: str) -> bytes:
@@ -38,10 +39,11 @@ BAD = {
     "missing_column": Case(
         text("a,1,2025-01-01", header="thing_id,quantity,changed_at").encode(),
         "lacks columns: price, note",
-        1,
+        None,
         HEADER.replace(",", ", "),
         "3 columns: thing_id, quantity, changed_at",
         "Field(source=…)",
+        stopped_by="schema",
     ),
     "no_header": Case(
         lines(*rows_named("a", "b")).split(b"\n", 1)[1],
@@ -280,12 +282,13 @@ def story(shared_site: Site) -> Story:
 def test_a_bad_file_stops_its_day_with_what_to_do(story: Story, name: str) -> None:
     case, day = BAD[name], BAD_DAYS[name]
     failed = story.loaded.failed[day]
-    assert (failed.stopped_by, failed.extracted) == ("source", 0)
+    assert (failed.stopped_by, failed.extracted) == (case.stopped_by, 0)
     what, *rest = failed.message.splitlines()
     told = dict(part.strip().split(": ", 1) for part in rest)
     assert case.what in what
     path = story.site.path("things", day)
-    assert f"dataset things, file {path}, line {case.line}" in told["where"]
+    place = f"partition {day}, {path}" if case.line is None else f"file {path}, line {case.line}"
+    assert f"dataset things, {place}" in told["where"]
     assert case.expected in told["expected"]
     assert case.found in told["found"]
     assert case.fix in told["fix"]
