@@ -14,6 +14,7 @@ from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
+from platform_assets.sensors.arrival import build_arrival_sensor
 from platform_assets.sensors.dead_runs import dead_runs
 
 
@@ -41,7 +42,7 @@ def build_definitions(
     return dg.Definitions(
         assets=[*built, *assets],
         asset_checks=checks,
-        sensors=[dead_runs],
+        sensors=[dead_runs, *([arrival] if (arrival := build_arrival_sensor(datasets)) else [])],
         resources={LAKE_KEY: LakeResource(), **resources},
         # The engine uses every core by itself; a process a step would cost three seconds each.
         executor=dg.in_process_executor,

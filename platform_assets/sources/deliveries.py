@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
@@ -26,7 +27,33 @@ SHOWN_LETTERS = 60
 
 
 @dataclass(frozen=True)
-class Delivery:
+class CompletionFlag:
+    """A file that its deliverer writes last: a partition without it is not complete.
+
+    Attributes:
+        path: Where it is below the connection's folder, such as
+            ``events/{partition}/processing_complete.flag``.
+
+    Raises:
+        ContractError: The path is a pattern, or does not tell the partition.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is not exactly one file a partition."""
+        if "*" in self.path or self.path.count(PLACEHOLDER) > 1:
+            raise ContractError(
+                "The path of a completion flag does not tell which partition it completes",
+                where=f"CompletionFlag({self.path!r})",
+                expected=f"the path of one file, with {PLACEHOLDER} and without *",
+                found=self.path,
+                fix=f"write it like events/{PLACEHOLDER}/processing_complete.flag",
+            )
+
+
+@dataclass(frozen=True)
+class Delivery(ABC):
     """Files, one or several a partition, the partition in the path.
 
     Attributes:
@@ -35,6 +62,9 @@ class Delivery:
             ``{partition}`` the files are the whole of an unpartitioned dataset. A name that ends
             in ``.gz`` or ``.zst`` is read as compressed.
         connection: Name of the connection, which leads to a folder.
+        complete: The file that completes a partition; None: its files are complete as they are.
+        settled_seconds: How long a partition's files must have stayed as they are before the
+            arrival sensor takes them; a run that somebody starts does not wait.
 
     Raises:
         ContractError: The path has a ``*`` before ``{partition}``, or several ``{partition}``.
@@ -42,6 +72,8 @@ class Delivery:
 
     path: str
     connection: str = "files"
+    complete: CompletionFlag | None = field(default=None, kw_only=True)
+    settled_seconds: float = field(default=10.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuse a path that does not tell which partition a file belongs to."""
@@ -111,6 +143,51 @@ class Delivery:
             bytes=sum(file.bytes for file in files),
             fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
         )
+
+    def inspect(
+        self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
+    ) -> Mapping[str, SourceError]:
+        """Judge deliveries before a row is used, complete or not and then each file.
+
+        Args:
+            access: What to read through.
+            dataset: The dataset's name, for messages.
+            inputs: The partitions' files.
+            columns: The columns that the contract names, as the files call them.
+        """
+        missing = self.missing_flags(access, [each.partition for each in inputs])
+        errors = {
+            key: SourceError(
+                "A delivery is not complete",
+                where=f"dataset {dataset}, partition {key}",
+                expected=f"the flag {flag}",
+                found="no such file",
+                fix="wait until the deliverer has written it, then run the partition again; the "
+                "arrival sensor does so by itself",
+            )
+            for key, flag in missing.items()
+        }
+        rest = [each for each in inputs if each.partition not in errors]
+        return {**errors, **self.judge(access, dataset, rest, columns)}
+
+    def missing_flags(self, access: Access, partitions: Sequence[str]) -> dict[str, str]:
+        """The partitions that are not complete, each with the flag that it lacks.
+
+        Args:
+            access: What to read through.
+            partitions: The partitions' keys.
+        """
+        if self.complete is None:
+            return {}
+        store = self.store(access)
+        flags = {key: self.complete.path.replace(PLACEHOLDER, key) for key in partitions}
+        return {key: f"{store.root}/{flag}" for key, flag in flags.items() if not store.find(flag)}
+
+    @abstractmethod
+    def judge(
+        self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
+    ) -> Mapping[str, SourceError]:
+        """Judge the files of complete deliveries before a row is used, as ``inspect`` tells it."""
 
     def newest(self, inputs: Sequence[SourceInput]) -> str:
         """The last file of the newest partition: what tells the source's schema now."""

@@ -143,7 +143,7 @@ class CsvFiles(Delivery):
         with open_plain(store, url) as file:
             return csv_dialect.read_header(file, dialect, self._preparation)
 
-    def inspect(
+    def judge(
         self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
     ) -> Mapping[str, SourceError]:
         """Judge every file's header before a row is used: errors by partition.

@@ -10,7 +10,7 @@ JSON text. A key that an object lacks is null. Further keys of the objects are k
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class JsonDelivery(Delivery, ABC):
+class JsonDelivery(Delivery):
     """Files that hold JSON objects, whatever stands around them."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class JsonDelivery(Delivery, ABC):
         found = self._keys(access, texts)
         return tuple(SourceColumn(name) for name in sorted({key for _, key in found}))
 
-    def inspect(
+    def judge(
         self, access: Access, dataset: str, inputs: Sequence[SourceInput], columns: Sequence[str]
     ) -> Mapping[str, SourceError]:
         """Judge every object before a row is used: errors by partition.
@@ -107,7 +107,7 @@ class JsonDelivery(Delivery, ABC):
         # One file that cannot be read must not stand for the others.
         errors: dict[str, SourceError] = {}
         for each in with_files:
-            errors.update(self.inspect(access, dataset, [each], columns))
+            errors.update(self.judge(access, dataset, [each], columns))
         return errors
 
     def _judge(
