@@ -4,7 +4,11 @@ Belongs here: configuration that Dagster hands to assets. Does not belong here: 
 a connection (``warehouse``, ``sources``).
 """
 
-from platform_assets.resources.connections import ConnectionResource, FolderResource
+from platform_assets.resources.connections import (
+    BucketResource,
+    ConnectionResource,
+    FolderResource,
+)
 from platform_assets.resources.lake import LakeResource, lake_config
 
-__all__ = ["ConnectionResource", "FolderResource", "LakeResource", "lake_config"]
+__all__ = ["BucketResource", "ConnectionResource", "FolderResource", "LakeResource", "lake_config"]

@@ -18,6 +18,8 @@ from platform_assets.errors import ContractError, SourceError
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.sources.base import Access, SourceInput
+from platform_assets.sources.buckets import BucketStore
+from platform_assets.sources.connections import Bucket
 from platform_assets.sources.stores import FolderStore, Store
 from platform_assets.sql import quote_identifier, quote_literal
 
@@ -61,7 +63,7 @@ class Delivery(ABC):
             ``orders/{partition}.csv``; ``*`` after ``{partition}`` takes several. Without
             ``{partition}`` the files are the whole of an unpartitioned dataset. A name that ends
             in ``.gz`` or ``.zst`` is read as compressed.
-        connection: Name of the connection, which leads to a folder.
+        connection: Name of the connection, which leads to a folder or a bucket.
         complete: The file that completes a partition; None: its files are complete as they are.
         settled_seconds: How long a partition's files must have stayed as they are before the
             arrival sensor takes them; a run that somebody starts does not wait.
@@ -114,12 +116,17 @@ class Delivery(ABC):
         Raises:
             SourceError: The connection is not configured, or its folder does not exist.
         """
+        bucket = access.connections.get(self.connection)
+        if isinstance(bucket, Bucket):
+            store = BucketStore(bucket)
+            store.check()
+            return store
         folder = access.connection(
             self.connection,
             Path,
             reader=self.called,
             fix=f"pass resources={{'{self.connection}': FolderResource(path=…)}} "
-            "to build_definitions",
+            "to build_definitions, or a BucketResource",
         )
         root = folder / self.path.partition(PLACEHOLDER)[0].rpartition("/")[0]
         if "*" not in str(root) and not root.is_dir():

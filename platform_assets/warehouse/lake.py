@@ -7,7 +7,6 @@ the tables (``tables``), and any knowledge of Dagster.
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import duckdb
 import stamina
 
 from platform_assets.errors import PublishError, SettingsError
+from platform_assets.extensions import extension_file
 from platform_assets.sql import quote_identifier, quote_literal
 
 LAKE = "lake"
@@ -52,30 +52,6 @@ class LakeConfig:
     memory_limit: str = "600MB"
     threads: int | None = None
     variables: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-
-
-def extension_file(name: str) -> Path:
-    """The file of a DuckDB extension, as its wheel brought it.
-
-    Args:
-        name: The extension, such as ``ducklake``.
-
-    Raises:
-        SettingsError: The wheel is not installed, or is of another DuckDB version.
-    """
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is not None and spec.origin is not None:
-        version = f"v{duckdb.__version__}"
-        file = Path(spec.origin).parent / "extensions" / version / f"{name}.duckdb_extension"
-        if file.is_file():
-            return file
-    raise SettingsError(
-        f"The DuckDB extension {name} is not installed",
-        where=f"package duckdb-extension-{name.replace('_', '-')}",
-        expected=f"a wheel for DuckDB {duckdb.__version__}",
-        found="none" if spec is None else "a wheel for another version",
-        fix="install the locked requirements: make install",
-    )
 
 
 def _prepare_catalog(catalog: Path) -> None:

@@ -25,12 +25,12 @@ from jinja2 import Environment
 from platform_assets.assets.dbt import PARTITIONS_VARIABLE, PROJECT_DIR, prepare_dbt_project
 from platform_assets.datasets.orders import orders
 from platform_assets.dbt.lake_plugin import LAKE_VARIABLE, to_environment
+from platform_assets.extensions import extension_file
 from platform_assets.partitions import spans
 from platform_assets.pipeline.steps import PROVENANCE
 from platform_assets.warehouse.lake import (
     LakeConfig,
     connect,
-    extension_file,
     in_transaction,
     is_contention,
 )

@@ -11,12 +11,12 @@ import pytest
 import stamina
 
 from platform_assets.errors import PublishError, SettingsError
+from platform_assets.extensions import extension_file
 from platform_assets.warehouse import lake as module
 from platform_assets.warehouse.lake import (
     Connection,
     LakeConfig,
     connect,
-    extension_file,
     in_transaction,
     is_contention,
 )
