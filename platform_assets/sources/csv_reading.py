@@ -7,7 +7,9 @@ files and judging their headers (``files``), or judging their bytes (``csv_shape
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -161,17 +163,21 @@ class Reading:
         return {**self._misread(rows), **self._rejected(connection)}
 
     def _misread(self, rows: Mapping[str, int]) -> dict[str, SourceError]:
-        errors: dict[str, SourceError] = {}
-        for file in self.files:
-            error = misread(
+        def look_at(file: CsvFile) -> SourceError | None:
+            return misread(
                 f"dataset {self.dataset}, file {file.url}",
                 file,
                 self.dialect,
                 rows.get(file.name, 0) + self.with_header,
                 blank_is_none=self.blank_is_none,
             )
-            if error is not None:
-                errors.setdefault(file.partition, error)
+
+        errors: dict[str, SourceError] = {}
+        # numpy and the decompressors let other threads run meanwhile.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for file, error in zip(self.files, pool.map(look_at, self.files), strict=True):
+                if error is not None:
+                    errors.setdefault(file.partition, error)
         return errors
 
     def _rejected(self, connection: duckdb.DuckDBPyConnection) -> dict[str, SourceError]:
