@@ -15,6 +15,7 @@ from platform_assets.assets.drift import Lineage
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
+from platform_assets.sensors.arrival import build_arrival_sensor
 from platform_assets.sensors.changes import build_changes_sensor
 from platform_assets.sensors.dead_runs import dead_runs
 
@@ -40,7 +41,11 @@ def build_definitions(
         own_assets, own_checks = build_dataset_assets(dataset, lineage)
         built += own_assets
         checks += own_checks
-    sensors = [dead_runs, build_changes_sensor(datasets, LAKE_KEY)]
+    sensors = [
+        dead_runs,
+        build_arrival_sensor(datasets),
+        build_changes_sensor(datasets, LAKE_KEY),
+    ]
     lineage.note([*built, *assets])
     return dg.Definitions(
         assets=[*built, *assets],

@@ -19,7 +19,8 @@ from pydantic import create_model
 from platform_assets.declared.checking import Strict
 from platform_assets.sources.base import WindowSource
 
-_FILES, _TABLES = "platform_assets.sources.files", "platform_assets.sources.tables"
+_SOURCES = "platform_assets.sources"
+_TABLES = f"{_SOURCES}.tables"
 
 
 @dataclass(frozen=True)
@@ -36,16 +37,15 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "csv": Kind(f"{_FILES}:CsvFiles"),
-    "ndjson": Kind(f"{_FILES}:NdjsonFiles"),
-    "json": Kind(f"{_FILES}:JsonFiles"),
-    "parquet": Kind(f"{_FILES}:ParquetFiles"),
-    "excel": Kind(f"{_FILES}:ExcelFiles"),
+    "csv": Kind(f"{_SOURCES}.files:CsvFiles"),
+    "ndjson": Kind(f"{_SOURCES}.ndjson:NdjsonFiles"),
+    "json": Kind(f"{_SOURCES}.json_files:JsonFiles"),
+    "parquet": Kind(f"{_SOURCES}.parquet:ParquetFiles"),
     "table": Kind(f"{_TABLES}:FullTable"),
     "watermark": Kind(f"{_TABLES}:WatermarkTable", {"cursor": "watermark"}),
     "snapshot": Kind(f"{_TABLES}:SnapshotTable"),
-    "rest": Kind("platform_assets.sources.rest:RestEndpoint"),
-    "debezium": Kind("platform_assets.sources.change_log:DebeziumFiles"),
+    "rest": Kind(f"{_SOURCES}.rest_api:RestEndpoint"),
+    "debezium": Kind(f"{_SOURCES}.change_log:DebeziumFiles"),
 }
 
 

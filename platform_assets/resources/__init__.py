@@ -5,6 +5,7 @@ a connection (``warehouse``, ``sources``).
 """
 
 from platform_assets.resources.connections import (
+    BucketResource,
     ConnectionResource,
     DatabaseResource,
     FolderResource,
@@ -13,6 +14,7 @@ from platform_assets.resources.connections import (
 from platform_assets.resources.lake import LakeResource, lake_config
 
 __all__ = [
+    "BucketResource",
     "ConnectionResource",
     "DatabaseResource",
     "FolderResource",

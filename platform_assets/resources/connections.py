@@ -20,6 +20,7 @@ from platform_assets.sources.connections import (
     Auth,
     Basic,
     Bearer,
+    Bucket,
     ClientCredentials,
     Database,
     DatabaseKind,
@@ -176,4 +177,42 @@ class RestApiResource(ConnectionResource):
             expected=f"{name}",
             found="nothing",
             fix=f"give it: {name}=EnvVar(…), and set the variable",
+        )
+
+
+class BucketResource(ConnectionResource):
+    """A bucket of S3-compatible storage that files are delivered to.
+
+    Attributes:
+        bucket: Its name.
+        key_id: The access key's id.
+        secret: The access key's secret: pass ``EnvVar("…")``.
+        prefix: What the names of all files begin with, before ``/``; empty: the whole bucket.
+        endpoint: Host and port; empty: Amazon's.
+        region: Where it is.
+        path_style: Whether the bucket's name stands in the path, as MinIO and others want it.
+        ssl: Whether to connect by HTTPS.
+    """
+
+    bucket: str = Field(description="The bucket's name.")
+    key_id: str = Field(description="The access key's id.")
+    secret: str = Field(description="The access key's secret, as an EnvVar.", repr=False)
+    prefix: str = Field(default="", description="What the names of all files begin with.")
+    endpoint: str = Field(default="", description="Host and port; empty: Amazon's.")
+    region: str = Field(default="us-east-1", description="Where the bucket is.")
+    path_style: bool = Field(default=False, description="The bucket's name stands in the path.")
+    ssl: bool = Field(default=True, description="Connect by HTTPS.")
+
+    @property
+    def connection(self) -> Bucket:
+        """The bucket."""
+        return Bucket(
+            bucket=self.bucket,
+            key_id=self.key_id,
+            secret=self.secret,
+            prefix=self.prefix,
+            endpoint=self.endpoint,
+            region=self.region,
+            path_style=self.path_style,
+            ssl=self.ssl,
         )
