@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from platform_assets.errors import PartitionError
-from platform_assets.pipeline import versions
+from platform_assets.pipeline import history, versions
 from platform_assets.pipeline.judging import Counts, Judgement, Scope, judge, row_key
 from platform_assets.pipeline.loaded import Loaded
 from platform_assets.pipeline.steps import (
@@ -45,6 +45,8 @@ JUDGEMENTS = 5
 
 class _UnreconciledError(Exception):
     """Stops a transaction: rows of these partitions do not add up."""
+
+    stopped_by = RECONCILE
 
     def __init__(self, messages: Mapping[str, str]) -> None:
         super().__init__()
@@ -143,7 +145,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
     if waiting:
-        compact(step.lake, asset)
+        compact(step.lake, asset, *([f"history/{name}"] if step.dataset.history else []))
     return BatchReport(asset, {key: entries[key] for key in partitions})
 
 
@@ -153,6 +155,8 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
+        # One that is asked for later makes all partitions due, and is made of all versions.
+        *(("history",) if step.dataset.history else ()),
     )
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
@@ -283,10 +287,13 @@ def _publish_judged(
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing)
-            except _UnreconciledError as stop:
+            except (_UnreconciledError, history.InconsistentError) as stop:
                 for key, message in stop.messages.items():
                     entries[key] = replace(
-                        entries[key], status=Status.FAILED, stopped_by=RECONCILE, message=message
+                        entries[key],
+                        status=Status.FAILED,
+                        stopped_by=stop.stopped_by,
+                        message=message,
                     )
             else:
                 return timed
@@ -384,6 +391,7 @@ def _publish(
     if merging:
         versions.note_decided(step, judgement.condition, row_key(step))
     deduplicated = {entry.partition: entry.deduplicated for entry in entries}
+    kept: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if _has_moved(step, standing):
@@ -413,6 +421,8 @@ def _publish(
         messages = {key: message for key, message in off.items() if message}
         if messages:
             raise _UnreconciledError(messages)
+        if step.dataset.history:
+            kept[:] = history.keep(step, judgement, entries)
 
     publish(
         step.lake,
@@ -424,7 +434,7 @@ def _publish(
             versions.decided_rows(step) if merging else "",
         ),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, entries),
+        commit_with=lambda connection: ledger.record(connection, [*entries, *kept]),
     )
 
 

@@ -18,6 +18,7 @@ from platform_assets.errors import PlatformError
 from platform_assets.provenance import PROVENANCE
 from platform_assets.sources.base import Access, Connections, Control
 from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse.history import OWN_COLUMNS, ensure_history_table, history_table
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -107,7 +108,7 @@ class BatchReport:
 
 
 def ensure_tables(step: Step) -> None:
-    """Create a dataset's cleaned table and quarantine, where they are missing."""
+    """Create a dataset's cleaned table, quarantine and history, where they are missing."""
     dataset = step.dataset
     cleaned = tables.cleaned_table(dataset.name)
     tables.ensure_dataset_tables(
@@ -119,6 +120,10 @@ def ensure_tables(step: Step) -> None:
         cleaned,
         [*dataset.compiled.published_columns, *PROVENANCE],
     )
+    if dataset.history:
+        ddl = dataset.compiled.ddl(history_table(dataset.name), "cleaned", OWN_COLUMNS)
+        published = dataset.compiled.published_columns
+        ensure_history_table(step.lake, dataset.name, ddl, published)
 
 
 def batches(partitions: Sequence[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
