@@ -288,6 +288,7 @@ def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's nam
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse import migrate, tables
+    from platform_assets.warehouse.history import OWN_COLUMNS, history_table
     from platform_assets.warehouse.lake import connect
 
     compiled = _dataset_named(dataset, f"argument {dataset}").compiled
@@ -295,6 +296,9 @@ def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's nam
     with connect(lake_config(load_settings())) as connection:
         tables.ensure_platform_tables(connection)
         migrate.rebuild(connection, table, compiled.ddl(table, "cleaned", PROVENANCE))
+        if "history" in tables.existing_layers(connection, dataset):
+            table = history_table(dataset)
+            migrate.rebuild(connection, table, compiled.ddl(table, "cleaned", OWN_COLUMNS))
     console.print(f"{dataset} is empty; fill it: platform-assets backfill --from … --to … --force")
 
 
