@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,19 +17,14 @@ from hypothesis import strategies as st
 from platform_assets.contracts import EventTime, Field, Key
 from platform_assets.pipeline import clean, load_raw
 from platform_assets.sources.base import ChangeSource
-from platform_assets.sources.connections import Database
 from platform_assets.sources.tables import SnapshotTable, WatermarkTable
-from platform_assets.warehouse import ledger
-from platform_assets.warehouse.history import history_table
-from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
-from platform_assets_tests.conftest import lake_in
+from platform_assets_tests.history_shop import HISTORY, periods, shops, with_partitions
 from platform_assets_tests.integration.test_tables import ACTIONS, Shop
-from platform_assets_tests.source_tables import BAD, DAYS, GOOD, NOON, Row, Sale, SourceTable, sales
+from platform_assets_tests.source_tables import BAD, DAYS, GOOD, NOON, Row, Sale, sales
 from platform_assets_tests.source_tables import row as sale
 from platform_assets_tests.told_source import Told, ToldChanges, history_of
 
-HISTORY = history_table("sales")
 AS_OF = "valid_from <= $at AND (valid_to > $at OR valid_to IS NULL)"
 quick = settings(
     max_examples=8,
@@ -45,31 +38,8 @@ quick = settings(
 @pytest.fixture
 def shop_of(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
     """Makes shops; each with an empty table and a lake of its own."""
-    with ExitStack() as stack:
-        made = 0
-
-        def make(source: ChangeSource, **options: Any) -> Shop:
-            nonlocal made
-            made += 1
-            path = tmp_path / f"shop-{made}.sqlite"
-            sqlite3.connect(path).close()
-            lake = stack.enter_context(connect(lake_in(tmp_path / str(made))))
-            table = stack.enter_context(SourceTable(Database("sqlite", path=path)).opened())
-            values = {"max_bad_share": 1.0, "history": True, **options}
-            return Shop(table, lake, sales(source, **values))
-
+    with shops(tmp_path) as make:
         yield make
-
-
-def periods(shop: Shop) -> list[tuple[Any, ...]]:
-    """The history, whole."""
-    return shop.lake.execute(
-        f"SELECT * EXCLUDE (_partition) FROM {HISTORY} ORDER BY sale_id, valid_from, valid_to"
-    ).fetchall()
-
-
-def with_partitions(shop: Shop) -> list[tuple[Any, ...]]:
-    return shop.lake.execute(f"SELECT * FROM {HISTORY} ORDER BY ALL").fetchall()
 
 
 def as_of(shop: Shop, at: datetime) -> dict[int, tuple[Any, ...]]:
@@ -329,84 +299,6 @@ def test_rows_whose_key_is_masked_are_judged_whole(shop_of: Callable[..., Shop])
     assert not cleaned.failed
     notes = shop.lake.execute("SELECT note FROM lake.cleaned.sales ORDER BY 1").fetchall()
     assert notes == [("changed",), (None,)]
-
-
-def rows_written(shop: Shop) -> int:
-    """Rows of all files that the history was ever written to."""
-    row = shop.lake.execute(
-        "SELECT sum(record_count) FROM __ducklake_metadata_lake.ducklake_data_file AS f "
-        "JOIN __ducklake_metadata_lake.ducklake_table AS t USING (table_id) "
-        "JOIN __ducklake_metadata_lake.ducklake_schema AS s USING (schema_id) "
-        "WHERE s.schema_name = 'history'"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def test_what_is_written_is_what_is_new(shop_of: Callable[..., Shop]) -> None:
-    shop = shop_of(WatermarkTable("sales"))
-    for key in range(20):
-        shop.table.put(sale(key))
-    shop.sync()
-    for round_ in range(3):
-        before = rows_written(shop)
-        shop.table.put(sale(1, note=str(round_)))
-        shop.table.put(sale(100 + round_))
-        shop.sync()
-        # The row that ends, the one that begins, and the new one.
-        assert rows_written(shop) - before == 3
-
-
-def test_the_ledger_counts_the_rows_by_partition(shop_of: Callable[..., Shop]) -> None:
-    shop = shop_of(WatermarkTable("sales"))
-    shop.table.put(sale(1, 1))
-    shop.table.put(sale(2, 2))
-    shop.sync()
-    shop.table.put(sale(1, 1, note="again"))
-    shop.table.put(sale(1, 1, note="and again"))
-    shop.sync()
-    counted = {k: e.cleaned for k, e in ledger.published(shop.lake, "history/sales").items()}
-    assert counted == {DAYS[0]: 2, DAYS[1]: 1, DAYS[2]: 0, DAYS[3]: 0}
-
-
-@pytest.mark.parametrize(
-    ("damage", "told"),
-    [
-        (f"DELETE FROM {HISTORY} WHERE sale_id = 2", "1 current rows and 2 cleaned ones"),
-        (f"UPDATE {HISTORY} SET sale_id = 7 WHERE sale_id = 2", "not of the same keys"),
-        (f"INSERT INTO {HISTORY} FROM {HISTORY} WHERE sale_id = 1", "several current rows"),
-        (
-            f"INSERT INTO {HISTORY} SELECT * REPLACE (valid_from + INTERVAL 1 DAY AS valid_to, "
-            f"false AS is_current) FROM {HISTORY} WHERE sale_id = 1",
-            "at odds with others",
-        ),
-        (
-            f"INSERT INTO {HISTORY} SELECT * REPLACE (valid_from - INTERVAL 1 DAY AS valid_to, "
-            f"false AS is_current) FROM {HISTORY} WHERE sale_id = 1",
-            "at odds with others",
-        ),
-    ],
-)
-def test_a_history_that_contradicts_stops_the_publish_and_is_made_anew(
-    shop_of: Callable[..., Shop], damage: str, told: str
-) -> None:
-    shop = shop_of(WatermarkTable("sales"))
-    shop.table.put(sale(1))
-    shop.table.put(sale(2))
-    shop.sync()
-    shop.lake.execute(damage)
-    shop.table.put(sale(1, note="changed"))
-    before = shop.cleaned()
-    _, cleaned = shop.sync()
-    assert {k: e.stopped_by for k, e in cleaned.failed.items()} == {
-        DAYS[0]: "history_is_consistent"
-    }
-    assert told in cleaned.failed[DAYS[0]].message
-    assert shop.cleaned() == before
-    _, cleaned = shop.sync()
-    assert not cleaned.failed
-    assert {values[0]: values[:-3] for values in periods(shop) if values[-1]} == shop.cleaned()
-    assert len(periods(shop)) == 3
 
 
 def test_the_query_of_the_how_to_gives_the_past(shop_of: Callable[..., Shop]) -> None:
