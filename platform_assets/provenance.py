@@ -29,3 +29,9 @@ CHANGE = (
 CHANGE_COLUMNS = tuple(name for name, _ in CHANGE)
 PLATFORM_COLUMNS = frozenset({*PROVENANCE_COLUMNS, *CHANGE_COLUMNS})
 DELETED = "d"
+
+# How a row of a history table tells when it held (UTC); the end is open while it does.
+VALID_FROM = "valid_from"
+VALID_TO = "valid_to"
+IS_CURRENT = "is_current"
+PERIOD = ((VALID_FROM, "TIMESTAMP"), (VALID_TO, "TIMESTAMP"), (IS_CURRENT, "BOOLEAN"))

@@ -1,4 +1,4 @@
-"""The raw, cleaned and quarantine assets of a dataset.
+"""The raw, cleaned, quarantine and history assets of a dataset.
 
 Belongs here: the Dagster definitions made from a ``Dataset``. Does not belong here: what they do
 (``pipeline``), how they report it (``reporting``, ``describe``).
@@ -40,8 +40,9 @@ def build_dataset_assets(
         lineage: Which assets are made from which, once that is known.
 
     Returns:
-        The raw asset with a check on its schema; the cleaned and quarantine assets with a check
-        per rule; and for both steps the check that fails a run which left partitions unpublished.
+        The raw asset with a check on its schema; the cleaned and quarantine assets, and the history
+        where it is asked for, with their checks; and for both steps the check that fails a run
+        which left partitions unpublished.
     """
     return (
         [_raw_asset(dataset, lineage), _cleaned_assets(dataset)],
@@ -57,6 +58,7 @@ def _spec(dataset: Dataset, layer: str, key: dg.AssetKey, **options: Any) -> dg.
         "raw": f"{dataset.name} as delivered: nothing judged.",
         "cleaned": f"{dataset.name} that keep their contract: typed, deduplicated, reconciled.",
         "quarantine": f"{dataset.name} that break a rule: whole, with every rule they break.",
+        "history": f"{dataset.name} in every good version, with the time that it held.",
     }
     return dg.AssetSpec(
         key,
@@ -116,6 +118,8 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
     raw = describe.raw_key(dataset.name)
     # A day's rows refer to what was delivered up to that day, so same-day wiring is enough.
     upstream = [raw, *(describe.cleaned_key(name) for name in dataset.references)]
+    versions = describe.history_key(dataset.name)
+    history = _spec(dataset, "history", versions, kinds={"duckdb"}, deps=upstream)
 
     @dg.multi_asset(
         name=f"cleaned_{dataset.name}",
@@ -124,6 +128,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             # Orphans are judged by the references too; and the UI refuses a backfill of a step
             # whose assets have different upstreams.
             _spec(dataset, "quarantine", rejected, kinds={"duckdb"}, deps=upstream),
+            *([history] if dataset.history else []),
         ],
         check_specs=describe.check_specs(dataset),
         backfill_policy=_backfill_policy(dataset),
@@ -136,6 +141,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             not_loaded = ledger.failed_in(connection, step.run_id, f"raw/{dataset.name}")
             keys = [k for k in requested(context, dataset.partitions) if k not in not_loaded]
             report = clean(step, keys)
+            kept = ledger.published(connection, f"history/{dataset.name}", list(report.good))
         context.log.info(_summary(report))
         if not report.good:
             # The checks are told first: they say why the step fails.
@@ -145,6 +151,9 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
         for layer, key in (("cleaned", cleaned), ("quarantine", rejected)):
             good = {k: describe.partition_metadata(e, layer) for k, e in report.good.items()}
             yield from reporting.materialize(context, key, good, complete=complete)
+        if dataset.history:
+            good = {k: describe.history_metadata(e, kept.get(k)) for k, e in report.good.items()}
+            yield from reporting.materialize(context, versions, good, complete=complete)
         yield from describe.check_results(dataset, report.entries)
 
     return clean_and_quarantine

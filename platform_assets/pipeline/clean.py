@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from platform_assets.errors import PartitionError, PublishError
-from platform_assets.pipeline import versions
+from platform_assets.pipeline import history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
@@ -47,6 +47,8 @@ JUDGEMENTS = 5
 
 class _UnreconciledError(Exception):
     """Stops a transaction: rows of these partitions do not add up."""
+
+    stopped_by = RECONCILE
 
     def __init__(self, messages: Mapping[str, str]) -> None:
         super().__init__()
@@ -102,6 +104,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     asset = f"cleaned/{name}"
     try:
         follow_contract(step)
+        history.ensure(step)
     except PublishError as error:
         return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
@@ -133,7 +136,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
     if waiting:
-        compact(step.lake, asset)
+        compact(step.lake, asset, *([f"history/{name}"] if step.dataset.history else []))
     return BatchReport(asset, {key: entries[key] for key in partitions})
 
 
@@ -153,6 +156,8 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
+        # One that is asked for later makes all partitions due, and is made of all versions.
+        *(("history",) if step.dataset.history else ()),
     )
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
@@ -246,10 +251,13 @@ def _publish_judged(
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing)
-            except _UnreconciledError as stop:
+            except (_UnreconciledError, history.InconsistentError) as stop:
                 for key, message in stop.messages.items():
                     entries[key] = replace(
-                        entries[key], status=Status.FAILED, stopped_by=RECONCILE, message=message
+                        entries[key],
+                        status=Status.FAILED,
+                        stopped_by=stop.stopped_by,
+                        message=message,
                     )
             else:
                 return timed
@@ -335,6 +343,7 @@ def _publish(
     if merging:
         versions.note_decided(step, judgement.condition, row_key(step))
     deduplicated = {entry.partition: entry.deduplicated for entry in entries}
+    kept: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if _has_moved(step, standing):
@@ -364,6 +373,8 @@ def _publish(
         messages = {key: message for key, message in off.items() if message}
         if messages:
             raise _UnreconciledError(messages)
+        if step.dataset.history:
+            kept[:] = history.keep(step, judgement, entries)
 
     publish(
         step.lake,
@@ -375,7 +386,7 @@ def _publish(
             versions.decided_rows(step) if merging else "",
         ),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, entries),
+        commit_with=lambda connection: ledger.record(connection, [*entries, *kept]),
     )
 
 

@@ -25,8 +25,10 @@ from platform_assets.pipeline.steps import Step
 from platform_assets.provenance import PROVENANCE
 from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import ledger, migrate, schemas, tables
+from platform_assets.warehouse.history import OWN_COLUMNS, SCHEMA, history_table
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.schemas import ContractVersion
+from platform_assets.warehouse.tables import existing_layers
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 _ANNOTATIONS = {
@@ -149,12 +151,23 @@ def apply(connection: Connection, dataset: Dataset, planned: Plan) -> None:
             )
         for statement in planned.statements:
             con.execute(statement)
+        _drop_history_of_another_contract(con, dataset)
         if not versions or versions[-1].description != described:
             schemas.record_contract(
                 con, dataset.name, ContractVersion(dataset.compiled.version, described)
             )
 
     in_transaction(connection, work)
+
+
+def _drop_history_of_another_contract(connection: Connection, dataset: Dataset) -> None:
+    """Drop a history that cannot be widened: it is made anew from raw as partitions are redone."""
+    if SCHEMA not in existing_layers(connection, dataset.name):
+        return
+    wanted = dict([*dataset.compiled.published_columns, *OWN_COLUMNS])
+    held = migrate.table_columns(connection, history_table(dataset.name))
+    if any(wanted.get(name) != sql_type for name, sql_type in held.items()):
+        connection.execute(f"DROP TABLE {history_table(dataset.name)}")
 
 
 def follow_contract(step: Step) -> None:

@@ -110,7 +110,7 @@ class BatchReport:
 
 
 def ensure_tables(step: Step) -> None:
-    """Create a dataset's cleaned table and quarantine, where they are missing."""
+    """Create a dataset's cleaned table, quarantine and history, where they are missing."""
     dataset = step.dataset
     cleaned = tables.cleaned_table(dataset.name)
     tables.ensure_dataset_tables(

@@ -56,6 +56,7 @@ CONNECTION_KINDS: Mapping[str, ConnectionKind] = {
     "postgres": ConnectionKind(f"{_HERE}:DatabaseResource", {"kind": "postgres"}, _SERVER),
     "mysql": ConnectionKind(f"{_HERE}:DatabaseResource", {"kind": "mysql"}, _SERVER),
     "rest": ConnectionKind(f"{_HERE}:RestApiResource"),
+    "s3": ConnectionKind(f"{_HERE}:BucketResource"),
 }
 
 

@@ -24,12 +24,13 @@ from platform_assets.contracts import compile_contract
 from platform_assets.declared.catalogue import catalogue, declared_sources, every_dataset
 from platform_assets.demo import generate
 from platform_assets.errors import PartitionError
+from platform_assets.extensions import extension_file
 from platform_assets.resources import lake_config
 from platform_assets.resources.declared import all_connections
 from platform_assets.scaffold import ModuleOptions, propose, render_module, sampled
 from platform_assets.sources.base import Access, SourceColumn
 from platform_assets.sources.looking import Look
-from platform_assets.warehouse.lake import connect, extension_file
+from platform_assets.warehouse.lake import connect
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.unit.scaffold.support import judge, load_dataset, write_csv
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.errors import SourceError
+from platform_assets.extensions import extension_file
 from platform_assets.sources.failure import (
     Kind,
     PermanentSourceError,
@@ -25,7 +26,6 @@ from platform_assets.sources.failure import (
     retry_after_seconds,
     status_diagnosis,
 )
-from platform_assets.warehouse.lake import extension_file
 
 NOW = 1_760_000_000.0
 SECRET = "hunter2-secret"
