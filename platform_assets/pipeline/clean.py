@@ -13,13 +13,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from platform_assets.errors import PartitionError, PublishError
 from platform_assets.pipeline import history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
+from platform_assets.pipeline.standing import Standing, has_moved, standing_of
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -31,9 +32,9 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
-from platform_assets.warehouse import ledger, migrate, quarantine, tables
+from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import Connection, current_snapshot
+from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
@@ -57,32 +58,6 @@ class _UnreconciledError(Exception):
 
 class _MovedError(Exception):
     """Stops a transaction: what its rows were judged against is no longer what stands."""
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """What the verdicts on a batch depend on.
-
-    Attributes:
-        snapshot: Of the lake, before the others were read.
-        raw: The publish that the raw rows of each partition stand at.
-        cleaned: The snapshot of the publish that its cleaned rows stand at.
-        referred: The snapshot of the newest publish of each dataset referred to.
-        raw_columns: The raw table's; where a type changed, its rows were written anew, with other
-            row ids.
-    """
-
-    snapshot: int
-    raw: Mapping[str, LedgerEntry]
-    cleaned: Mapping[str, int | None]
-    referred: Mapping[str, int]
-    raw_columns: Mapping[str, str]
-
-    @property
-    def publishes(self) -> tuple[Mapping[str, object], ...]:
-        """What has to stay as it is: snapshots, and the raw table's columns."""
-        raw = {key: entry.snapshot for key, entry in self.raw.items()}
-        return raw, self.cleaned, self.referred, self.raw_columns
 
 
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -219,7 +194,7 @@ def _judge_and_publish(
     step: Step, asset: str, batch: Sequence[Waiting], since: int | None, started: float
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
-        standing = _standing(step, [each.key for each in batch])
+        standing = standing_of(step, [each.key for each in batch])
         raw = standing.raw
         batch = [Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
         if since is not None and not can_still_merge(standing.cleaned, batch, since):
@@ -241,7 +216,7 @@ def _publish_judged(
     step: Step,
     asset: str,
     batch: Sequence[Waiting],
-    standing: _Standing,
+    standing: Standing,
     since: int | None,
     started: float,
 ) -> list[LedgerEntry]:
@@ -261,36 +236,6 @@ def _publish_judged(
                     )
             else:
                 return timed
-
-
-def _standing(step: Step, partitions: Sequence[str]) -> _Standing:
-    # The snapshot comes first: what is committed between the queries counts as moved.
-    snapshot = current_snapshot(step.lake)
-    return _Standing(
-        snapshot,
-        ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
-        {
-            key: entry.snapshot
-            for key, entry in ledger.published(
-                step.lake, f"cleaned/{step.dataset.name}", partitions
-            ).items()
-        }
-        if step.dataset.has_versions
-        else {},
-        {
-            other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
-            for other in step.dataset.references
-        },
-        migrate.table_columns(step.lake, tables.raw_table(step.dataset.name)),
-    )
-
-
-def _has_moved(step: Step, standing: _Standing) -> bool:
-    """Whether what was judged is no longer what stands; most often nothing was committed at all."""
-    if current_snapshot(step.lake) == standing.snapshot:
-        return False
-    now = _standing(step, list(standing.raw))
-    return now.publishes != standing.publishes
 
 
 def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> LedgerEntry:
@@ -328,7 +273,7 @@ def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> Ledge
 
 
 def _publish(
-    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: _Standing
+    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: Standing
 ) -> None:
     """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
     name = step.dataset.name
@@ -346,7 +291,7 @@ def _publish(
     kept: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
-        if _has_moved(step, standing):
+        if has_moved(step, standing):
             raise _MovedError
         released = quarantine.store(
             connection,
