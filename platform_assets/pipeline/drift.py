@@ -25,6 +25,7 @@ from platform_assets.sources.base import (
     SourceInput,
     WindowSource,
 )
+from platform_assets.sources.nested import with_paths
 from platform_assets.warehouse import schemas
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.schemas import DriftEvent
@@ -196,13 +197,14 @@ def read_layouts(step: Step, inputs: Sequence[SourceInput]) -> tuple[Layouts, di
         Columns by partition and item; errors by partition.
     """
     source = step.dataset.source
+    names = [name for column in step.dataset.compiled.columns for name in column.sources]
     assert isinstance(source, WindowSource)  # a source of changes tells its columns as it reads
     there = [each for each in inputs if each.items]
     if not there:
         return {}, {}
     if not isinstance(source, HasLayouts):
         try:
-            columns = source.schema(step.access, there)
+            columns = with_paths(source, source.schema(step.access, there), names)
         except (PlatformError, duckdb.Error, OSError) as error:
             # One answer for all of them: a source that is down is not asked again for each.
             return {}, {each.partition: error for each in there}
@@ -211,7 +213,10 @@ def read_layouts(step: Step, inputs: Sequence[SourceInput]) -> tuple[Layouts, di
     errors: dict[str, Exception] = {}
     for each in there:
         try:
-            layouts.update(source.layouts(step.access, [each]))
+            for partition, items in source.layouts(step.access, [each]).items():
+                layouts[partition] = {
+                    item: with_paths(source, found, names) for item, found in items.items()
+                }
         except (PlatformError, duckdb.Error, OSError) as error:
             errors[each.partition] = error
     return layouts, errors

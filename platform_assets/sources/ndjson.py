@@ -25,6 +25,7 @@ from platform_assets.sources.csv_dialect import Dialect
 from platform_assets.sources.csv_reading import CsvFile, Reading, misread
 from platform_assets.sources.deliveries import SHOWN_LETTERS, Delivery, name_fault, not_read
 from platform_assets.sources.json_reading import TEXT, marked
+from platform_assets.sources.nested import HasPaths
 from platform_assets.sources.stores import READ_ERRORS, FolderStore, is_local
 from platform_assets.sql import quote_literal
 
@@ -51,7 +52,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class JsonDelivery(Delivery):
+class JsonDelivery(Delivery, HasPaths):
     """Files that hold JSON objects, whatever stands around them."""
 
     @abstractmethod

@@ -27,6 +27,7 @@ from platform_assets.sources.base import Access, Extract, SourceColumn, SourceIn
 from platform_assets.sources.connections import ApiKey, RestApi
 from platform_assets.sources.failure import PermanentSourceError
 from platform_assets.sources.landing import Attempt, Landing, Writer, read_attempt
+from platform_assets.sources.nested import HasPaths
 from platform_assets.sources.rest_client import RestClient
 from platform_assets.sources.rest_pagination import Paginator, SinglePage, Walk, total_of
 from platform_assets.sources.rest_window import Window
@@ -40,7 +41,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
-class RestEndpoint:
+class RestEndpoint(HasPaths):
     """One endpoint of an API that gives records as JSON.
 
     Attributes:
