@@ -7,10 +7,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= ../shared/data/online_retail/by-day
 RETAIL := $(CURDIR)/data/online_retail
+SHOP := $(CURDIR)/data/live_shop
+SHOP_PORT ?= 8123
+DAY_SECONDS ?= 30
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help install demo online-retail online-retail-dev dev test lint format bench lock clean
+.PHONY: help install demo shop shop-dev online-retail online-retail-dev dev test lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -28,6 +31,18 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY)  ## sample data, backfill, summary: the first useful day
 	$(BIN)/platform-assets demo
+	$(BIN)/python -m examples.live_shop
+
+shop: $(READY)  ## the living shop, a day every 30 s; INJECT=late,dup,drift,down,slow,garbage
+	LIVE_SHOP_TOKEN="$${LIVE_SHOP_TOKEN:-demo}" $(BIN)/python -m platform_assets.demo.live \
+		--folder "$(SHOP)/shop" --day-seconds $(DAY_SECONDS) --port $(SHOP_PORT) $(if $(INJECT),--inject $(INJECT))
+
+shop-dev: $(READY)  ## that shop's data in the UI at http://localhost:3000, kept in step by sensors
+	mkdir -p $(SHOP)/dagster_home
+	LIVE_SHOP_FOLDER="$(SHOP)/shop" LIVE_SHOP_DATABASE="$(SHOP)/shop/shop.sqlite" \
+		LIVE_SHOP_API="http://127.0.0.1:$(SHOP_PORT)" LIVE_SHOP_TOKEN="$${LIVE_SHOP_TOKEN:-demo}" \
+		PLATFORM_ASSETS_DATA_DIR="$(SHOP)" DAGSTER_HOME="$(SHOP)/dagster_home" \
+		$(BIN)/dagster dev -m examples.live_shop.definitions
 
 online-retail: $(READY)  ## a real retailer's year; DATA=folder of daily files
 	$(BIN)/python -m examples.online_retail --data "$(DATA)"

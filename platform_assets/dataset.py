@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from platform_assets.contracts import CompiledContract, Contract, compile_contract
+from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
-from platform_assets.provenance import DELETED_AT_COLUMN, PROVENANCE
-from platform_assets.sources.base import AnySource, ChangeSource
+from platform_assets.provenance import DELETED_AT_COLUMN, PARTITION_COLUMN, PERIOD, PROVENANCE
+from platform_assets.sources.change_source import AnySource, ChangeSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -33,6 +33,9 @@ class Dataset:
         max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
         deletes: What becomes of a cleaned row that its source has deleted: it is deleted
             (``delete``), or stays as it last was with the time in ``_deleted_at`` (``mark``).
+        drift: What is done about each kind of change of the source's schema.
+        history: Whether all good versions of its rows are kept too, each with the time that it
+            held; its source must give changes.
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -47,6 +50,8 @@ class Dataset:
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     deletes: Literal["delete", "mark"] = "delete"
+    drift: DriftPolicy = field(default_factory=DriftPolicy)
+    history: bool = False
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -81,7 +86,9 @@ class Dataset:
         object.__setattr__(self, "owners", tuple(self.owners))
         if isinstance(self.source, ChangeSource):
             self._examine_changes(self.source)
-        _ = self.compiled
+        self.drift.examine(self.name, self.compiled.columns)
+        if self.history:
+            self._examine_history()
 
     def _examine_changes(self, source: ChangeSource) -> None:
         """Refuse a contract by which changes cannot be placed."""
@@ -100,6 +107,38 @@ class Dataset:
                 expected="a column that tells the time of the event, as the dataset is daily",
                 found="none",
                 fix="declare it with EventTime(), or leave the dataset unpartitioned",
+            )
+
+    def _examine_history(self) -> None:
+        """Refuse a history that could not be kept."""
+        # What is read in full needs no key, and takes the place of what it was before.
+        if not isinstance(self.source, ChangeSource) or not self.source.needs_key:
+            raise ContractError(
+                "A history is asked for, and the source gives no changes",
+                where=f"dataset {self.name}, history",
+                expected="a source that gives what has changed, by key: WatermarkTable, "
+                "SnapshotTable, a change log",
+                found=type(self.source).__name__,
+                fix="leave history out, or read the source by what has changed",
+            )
+        unfit = [n for n in self.compiled.key if self.compiled.column(n).pii not in (None, "hash")]
+        if unfit:
+            raise ContractError(
+                "A history is asked for, and its rows could not be told apart",
+                where=f"dataset {self.name}, contract {self.contract.__name__}, column {unfit[0]}",
+                expected="a key that is published as it is, or hashed",
+                found=f"pii={self.compiled.column(unfit[0]).pii!r}",
+                fix='declare it with pii="hash"',
+            )
+        own = {PARTITION_COLUMN, *(name for name, _ in PERIOD)}
+        taken = [c.name for c in self.compiled.columns if c.name.lower() in own]
+        if taken:
+            raise ContractError(
+                "A column has the name of one of the history's own",
+                where=f"dataset {self.name}, contract {self.contract.__name__}, column {taken[0]}",
+                expected="other names than " + ", ".join(sorted(own)),
+                found=taken[0],
+                fix=f"call it another name, with Field(source={taken[0]!r})",
             )
 
     @property

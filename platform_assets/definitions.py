@@ -7,13 +7,14 @@ import dagster as dg
 from platform_assets.assets.aggregates import build_aggregates
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.customer_metrics import customer_metrics
-from platform_assets.datasets import all_datasets
 from platform_assets.datasets.orders import orders
-from platform_assets.resources import FolderResource
-from platform_assets.settings import load_settings
+from platform_assets.declared.catalogue import catalogue, declared_sources
+from platform_assets.resources.declared import all_connections
+
+_declared = declared_sources()
 
 defs: dg.Definitions = build_definitions(
-    all_datasets(),
-    resources={"shop": FolderResource(path=str(load_settings().shop))},
+    [listed.dataset for listed in catalogue(_declared.entries)],
+    resources=all_connections(_declared),
     assets=[build_aggregates(orders.partitions), customer_metrics],
 )

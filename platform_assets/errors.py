@@ -51,6 +51,10 @@ class SourceError(PlatformError):
     """A source that is not what its dataset says: a file unreadable, a column missing."""
 
 
+class SchemaDriftError(SourceError):
+    """A source whose schema has changed in a way that its dataset's policy does not allow."""
+
+
 class PartitionError(PlatformError):
     """A partition that does not exist, or that was stopped before it was published."""
 

@@ -31,3 +31,9 @@ PLATFORM_COLUMNS = frozenset({*PROVENANCE_COLUMNS, *CHANGE_COLUMNS})
 DELETED = "d"
 DELETED_AT_COLUMN = "_deleted_at"
 """Of a cleaned row that is kept after its source has deleted it: when that was (UTC)."""
+
+# How a row of a history table tells when it held (UTC); the end is open while it does.
+VALID_FROM = "valid_from"
+VALID_TO = "valid_to"
+IS_CURRENT = "is_current"
+PERIOD = ((VALID_FROM, "TIMESTAMP"), (VALID_TO, "TIMESTAMP"), (IS_CURRENT, "BOOLEAN"))

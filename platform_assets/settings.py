@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     shop_dir: Path | None = Field(
         None, description="Folder that the demo shop delivers to. Default: <data_dir>/shop"
     )
+    sources: Path = Field(
+        Path("sources.yaml"),
+        description="File that declares connections and datasets; it may be absent.",
+    )
     memory_limit: str = Field(
         "600MB",
         pattern=r"^\d+(\.\d+)?\s*([KMGT]i?B)$",
@@ -78,6 +82,16 @@ class Settings(BaseSettings):
     def scratch(self) -> Path:
         """The folder that the engine spills to."""
         return self.data_dir / "scratch"
+
+    @property
+    def landing(self) -> Path:
+        """The folder that answers of APIs are kept in."""
+        return self.data_dir / "landing"
+
+    @property
+    def breakers(self) -> Path:
+        """The file of the circuit breakers' state."""
+        return self.data_dir / "breakers.sqlite"
 
     @property
     def batch_bytes(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -61,7 +62,7 @@ def postgres_server(options: Sequence[str] = ()) -> Iterator[Database]:
             "wal_level=logical", "fsync=off", "max_wal_size=4GB", *options,
         )  # fmt: skip
         arguments = [value for setting in settings for value in ("-c", setting)]
-        command = [programs / "postgres", "-D", data, "-p", str(port), *arguments]
+        command: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(port), *arguments]
         with _serving(command, folder / "log") as process:
             _wait(process, [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)])
             yield _database("postgres", port, "postgres")
@@ -137,8 +138,14 @@ def _serving(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Po
     try:
         yield process
     finally:
-        process.terminate()
-        process.wait(timeout=START_SECONDS)
+        # To Postgres that means: end at once, whoever is connected.
+        process.send_signal(signal.SIGINT if "postgres" in str(command[0]) else signal.SIGTERM)
+        try:
+            process.wait(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 def _wait(process: subprocess.Popen[bytes], probe: Sequence[str | Path]) -> None:

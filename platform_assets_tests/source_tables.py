@@ -18,7 +18,7 @@ from platform_assets.contracts import Contract, EventTime, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.extensions import load_extension
 from platform_assets.partitions import Daily
-from platform_assets.sources.base import ChangeSource
+from platform_assets.sources.change_source import ChangeSource
 from platform_assets.sources.connections import Database
 from platform_assets.sources.dialects import DIALECTS
 from platform_assets.sql import quote_literal
@@ -101,6 +101,7 @@ class SourceTable:
             load_extension(self._engine, dialect.extension)
             for statement in dialect.attach(self.database):
                 self._engine.execute(statement.replace(", READ_ONLY", ""))
+            self.execute("DROP VIEW IF EXISTS doubled")
             self.execute("DROP TABLE IF EXISTS sales")
             self.execute(f"CREATE TABLE sales ({_DDL[self.database.kind]})")
             yield self

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platform_assets.errors import SourceError
-from platform_assets.sources.csv_shape import count_records
+from platform_assets.sources.csv_dialect import Dialect
+from platform_assets.sources.csv_shape import blocks_of, shape
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def look_at(folder: Path, days: Collection[str]) -> Delivery:
 def _rows(path: Path) -> int:
     """Records after the header; none where a file cannot be read, which its partition reports."""
     try:
-        return max(count_records(path, '"').count - 1, 0)
+        with path.open("rb") as file:
+            return max(shape(blocks_of(file), Dialect()).records - 1, 0)
     except OSError:
         return 0

@@ -7,7 +7,7 @@ belong here: doing it, and any knowledge of dbt or Dagster.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from platform_assets import __version__
 from platform_assets.assets.dbt import project_version
@@ -33,6 +33,7 @@ class Plan:
     """What a run has to do.
 
     Attributes:
+        run_id: The run that it is made for.
         version: Of the dbt project.
         requested: The partitions that the run asks for.
         unavailable: Those of them that cannot be built: stopped in this run, or missing.
@@ -45,6 +46,7 @@ class Plan:
         views: The selected views; whether each is there as the project has it.
     """
 
+    run_id: str
     version: str
     requested: tuple[str, ...]
     unavailable: frozenset[str]
@@ -79,6 +81,10 @@ class Plan:
     def fingerprint(self, partition: str) -> str:
         """What a partition of the tables was built from."""
         return _fingerprint(self.inputs[partition], self.version)
+
+    def entry(self, asset: str, partition: str, status: Status) -> LedgerEntry:
+        """A ledger entry with what is the same for the whole run."""
+        return _entry(self.run_id, self.version, asset, partition, status)
 
     def summary(self) -> str:
         """The plan in one line."""
@@ -150,6 +156,7 @@ def plan(
         changed or incomplete or (tables == TABLES and inputs.keys() <= set(stale))
     )
     return Plan(
+        run_id=run_id,
         version=version,
         requested=tuple(requested),
         unavailable=unavailable,
@@ -163,6 +170,17 @@ def plan(
         },
         everything=everything,
         views=_views(connection, selected, existing, version),
+    )
+
+
+def _entry(run_id: str, version: str, asset: str, partition: str, status: Status) -> LedgerEntry:
+    return LedgerEntry(
+        asset=asset,
+        partition=partition,
+        run_id=run_id,
+        status=status,
+        code_version=__version__,
+        contract_version=version,
     )
 
 
@@ -198,13 +216,8 @@ def _missing(run_id: str, version: str, key: str) -> LedgerEntry:
         found="none in the ledger",
         fix=f"materialize {CLEANED_ORDERS} for this partition too",
     )
-    return LedgerEntry(
-        asset=FCT_ORDERS,
-        partition=key,
-        run_id=run_id,
-        status=Status.FAILED,
-        code_version=__version__,
-        contract_version=version,
+    return replace(
+        _entry(run_id, version, FCT_ORDERS, key, Status.FAILED),
         stopped_by=CLEANED_MISSING,
         message=str(error),
     )

@@ -19,7 +19,6 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
-from platform_assets import __version__
 from platform_assets.assets import dbt, reporting
 from platform_assets.assets.aggregate_plan import DAILY_SALES, FCT_ORDERS, VIEWS, Plan, plan
 from platform_assets.assets.datasets import LAKE_KEY
@@ -132,12 +131,12 @@ def _build(
         yield from (result for key, result in outcome.checks.items() if key in selected)
         if outcome.stopped_by:
             with lake.get_connection() as connection:
-                failed = _record_failure(connection, context, work, outcome)
+                failed = _record_failure(connection, work, outcome)
             raise reporting.failure(failed)
     else:
         yield from _standing_checks(context)
     with lake.get_connection() as connection:
-        entries = _record(connection, context, work, started)
+        entries = _record(connection, work, started)
         compact(connection, *entries)
         totals = {asset: _total(connection, asset) for asset in entries}
     # Dagster wants what is upstream first.
@@ -201,40 +200,29 @@ def _run_dbt(
 
 
 def _record(
-    connection: Connection, context: dg.AssetExecutionContext, work: Plan, started: float
+    connection: Connection, work: Plan, started: float
 ) -> dict[str, dict[str, LedgerEntry]]:
     """Write what became of each partition; entries by asset and partition."""
     found: dict[str, dict[str, LedgerEntry]] = {}
     for asset in work.tables:
         built = [
-            LedgerEntry(
-                asset=asset,
-                partition=key,
-                run_id=context.run.run_id,
-                status=Status.PUBLISHED,
+            replace(
+                work.entry(asset, key, Status.PUBLISHED),
                 extracted=work.inputs[key].cleaned,
                 cleaned=rows,
-                code_version=__version__,
-                contract_version=work.version,
                 input_fingerprint=work.fingerprint(key),
             )
             for key, rows in _rows(connection, asset, work.built).items()
         ]
         idle = [
-            replace(entry, run_id=context.run.run_id, status=Status.UNCHANGED)
+            replace(entry, run_id=work.run_id, status=Status.UNCHANGED)
             for entry in work.unchanged[asset].values()
         ]
         built = with_seconds(built, started) if built else []
         found[asset] = {entry.partition: entry for entry in [*idle, *built]}
     views = [
-        LedgerEntry(
-            asset=view,
-            partition=UNPARTITIONED_KEY,
-            run_id=context.run.run_id,
-            status=Status.PUBLISHED,
-            code_version=__version__,
-            contract_version=work.version,
-            input_fingerprint=work.version,
+        replace(
+            work.entry(view, UNPARTITIONED_KEY, Status.PUBLISHED), input_fingerprint=work.version
         )
         for view in work.stale_views
     ]
@@ -247,21 +235,13 @@ def _record(
 
 
 def _record_failure(
-    connection: Connection,
-    context: dg.AssetExecutionContext,
-    work: Plan,
-    outcome: dbt.DbtOutcome,
+    connection: Connection, work: Plan, outcome: dbt.DbtOutcome
 ) -> dict[str, LedgerEntry]:
     """Write that nothing of the run counts: the next one does all of it again."""
     entries = [
-        LedgerEntry(
-            asset=asset,
-            partition=key,
-            run_id=context.run.run_id,
-            status=Status.FAILED,
+        replace(
+            work.entry(asset, key, Status.FAILED),
             extracted=work.inputs[key].cleaned if key in work.inputs else 0,
-            code_version=__version__,
-            contract_version=work.version,
             stopped_by=outcome.stopped_by,
             message=outcome.message,
         )

@@ -11,9 +11,12 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
+from platform_assets.assets.drift import Lineage
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
+from platform_assets.sensors.arrival import build_arrival_sensor
+from platform_assets.sensors.changes import build_changes_sensor
 from platform_assets.sensors.dead_runs import dead_runs
 
 
@@ -33,15 +36,21 @@ def build_definitions(
     Raises:
         ContractError: Datasets refer to others that are not there, or in a circle.
     """
-    built, checks = [], []
+    built, checks, lineage = [], [], Lineage()
     for dataset in in_reference_order(list(datasets)):
-        own_assets, own_checks = build_dataset_assets(dataset)
+        own_assets, own_checks = build_dataset_assets(dataset, lineage)
         built += own_assets
         checks += own_checks
+    sensors = [
+        dead_runs,
+        build_arrival_sensor(datasets),
+        build_changes_sensor(datasets, LAKE_KEY),
+    ]
+    lineage.note([*built, *assets])
     return dg.Definitions(
         assets=[*built, *assets],
         asset_checks=checks,
-        sensors=[dead_runs],
+        sensors=[each for each in sensors if each is not None],
         resources={LAKE_KEY: LakeResource(), **resources},
         # The engine uses every core by itself; a process a step would cost three seconds each.
         executor=dg.in_process_executor,

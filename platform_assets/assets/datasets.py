@@ -1,4 +1,4 @@
-"""The raw, cleaned and quarantine assets of a dataset.
+"""The raw, cleaned, quarantine and history assets of a dataset.
 
 Belongs here: the Dagster definitions made from a ``Dataset``. Does not belong here: what they do
 (``pipeline``), how they report it (``reporting``, ``describe``).
@@ -12,14 +12,16 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets import describe, reporting
+from platform_assets.assets import describe, drift, reporting
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
 from platform_assets.resources import ConnectionResource, LakeResource
 from platform_assets.settings import load_settings
-from platform_assets.warehouse import ledger
+from platform_assets.sources.breaker import BreakerStore
+from platform_assets.sources.retrying import Guard
+from platform_assets.warehouse import ledger, schemas
 from platform_assets.warehouse.lake import Connection
 from platform_assets.workers import worker_tags
 
@@ -29,18 +31,21 @@ Results = Iterator[dg.MaterializeResult[Any] | dg.Output[None] | dg.AssetCheckRe
 
 def build_dataset_assets(
     dataset: Dataset,
+    lineage: drift.Lineage,
 ) -> tuple[list[dg.AssetsDefinition], list[dg.AssetChecksDefinition]]:
     """The assets and checks of one dataset.
 
     Args:
         dataset: What to build from.
+        lineage: Which assets are made from which, once that is known.
 
     Returns:
-        The raw asset; the cleaned and quarantine assets with a check per rule; and for both steps
-        the check that fails a run which left partitions unpublished.
+        The raw asset with a check on its schema; the cleaned and quarantine assets, and the history
+        where it is asked for, with their checks; and for both steps the check that fails a run
+        which left partitions unpublished.
     """
     return (
-        [_raw_asset(dataset), _cleaned_assets(dataset)],
+        [_raw_asset(dataset, lineage), _cleaned_assets(dataset)],
         [
             _published_check(dataset, describe.raw_key(dataset.name)),
             _published_check(dataset, describe.cleaned_key(dataset.name)),
@@ -53,6 +58,7 @@ def _spec(dataset: Dataset, layer: str, key: dg.AssetKey, **options: Any) -> dg.
         "raw": f"{dataset.name} as delivered: nothing judged.",
         "cleaned": f"{dataset.name} that keep their contract: typed, deduplicated, reconciled.",
         "quarantine": f"{dataset.name} that break a rule: whole, with every rule they break.",
+        "history": f"{dataset.name} in every good version, with the time that it held.",
     }
     return dg.AssetSpec(
         key,
@@ -71,23 +77,25 @@ def _backfill_policy(dataset: Dataset) -> dg.BackfillPolicy | None:
     return dg.BackfillPolicy.single_run() if to_dagster(dataset.partitions) else None
 
 
-def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
+def _raw_asset(dataset: Dataset, lineage: drift.Lineage) -> dg.AssetsDefinition:
     key = describe.raw_key(dataset.name)
 
     @dg.multi_asset(
         name=f"raw_{dataset.name}",
         specs=[_spec(dataset, "raw", key, kinds={"duckdb", dataset.source.kind})],
-        check_specs=describe.raw_check_specs(dataset),
+        check_specs=[drift.check_spec(dataset), *describe.raw_check_specs(dataset)],
         backfill_policy=_backfill_policy(dataset),
         required_resource_keys={LAKE_KEY, dataset.source.connection},
         pool=f"raw_{dataset.name}",
     )
     def raw(context: dg.AssetExecutionContext) -> Results:
         with _lake(context).get_connection() as connection:
-            report = load_raw(
-                _step(context, dataset, connection), requested(context, dataset.partitions)
-            )
+            step = _step(context, dataset, connection)
+            report = load_raw(step, requested(context, dataset.partitions))
+            met = schemas.drifts_in(connection, dataset.name, step.run_id)
         context.log.info(_summary(report))
+        # The check is told first: it may say why the step fails.
+        yield drift.report(context, dataset, met, lineage)
         if not report.good:
             yield from describe.raw_check_results(dataset, report)
             raise reporting.failure(report.failed)
@@ -110,6 +118,8 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
     raw = describe.raw_key(dataset.name)
     # A day's rows refer to what was delivered up to that day, so same-day wiring is enough.
     upstream = [raw, *(describe.cleaned_key(name) for name in dataset.references)]
+    versions = describe.history_key(dataset.name)
+    history = _spec(dataset, "history", versions, kinds={"duckdb"}, deps=upstream)
 
     @dg.multi_asset(
         name=f"cleaned_{dataset.name}",
@@ -118,6 +128,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             # Orphans are judged by the references too; and the UI refuses a backfill of a step
             # whose assets have different upstreams.
             _spec(dataset, "quarantine", rejected, kinds={"duckdb"}, deps=upstream),
+            *([history] if dataset.history else []),
         ],
         check_specs=describe.check_specs(dataset),
         backfill_policy=_backfill_policy(dataset),
@@ -130,6 +141,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             not_loaded = ledger.failed_in(connection, step.run_id, f"raw/{dataset.name}")
             keys = [k for k in requested(context, dataset.partitions) if k not in not_loaded]
             report = clean(step, keys)
+            kept = ledger.published(connection, f"history/{dataset.name}", list(report.good))
         context.log.info(_summary(report))
         if not report.good:
             # The checks are told first: they say why the step fails.
@@ -139,6 +151,9 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
         for layer, key in (("cleaned", cleaned), ("quarantine", rejected)):
             good = {k: describe.partition_metadata(e, layer) for k, e in report.good.items()}
             yield from reporting.materialize(context, key, good, complete=complete)
+        if dataset.history:
+            good = {k: describe.history_metadata(e, kept.get(k)) for k, e in report.good.items()}
+            yield from reporting.materialize(context, versions, good, complete=complete)
         yield from describe.check_results(dataset, report.entries)
 
     return clean_and_quarantine
@@ -188,6 +203,7 @@ def _step(context: dg.AssetExecutionContext, dataset: Dataset, connection: Conne
         dataset=dataset,
         lake=connection,
         connections=_connections(context, dataset),
+        guard=Guard(BreakerStore(settings.breakers)),
         run_id=context.run.run_id,
         force=reporting.is_forced(context),
         batch_bytes=settings.batch_bytes,

@@ -247,14 +247,20 @@ def _check_result(key: dg.AssetCheckKey, result: RunResult) -> dg.AssetCheckResu
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables, and put back all that dbt may change of the process."""
+    """Set environment variables, and put back all that dbt may change of the process.
+
+    Only what differs is touched: other threads read the environment meanwhile.
+    """
     before, folder = dict(os.environ), Path.cwd()
     os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
         os.chdir(folder)
 
 

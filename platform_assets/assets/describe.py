@@ -13,8 +13,10 @@ import dagster as dg
 
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline.changes import CONTROL_TOTAL
+from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.steps import BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
+from platform_assets.warehouse.history import OWN_COLUMNS, history_table
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.tables import cleaned_table, quarantine_view, raw_table
 
@@ -28,6 +30,9 @@ _PROVENANCE_TEXT = {
     "_changed_at": "When the version came about at the source (UTC).",
     "_load": "Number of the load that brought it.",
     "_deleted_at": "When the source deleted the row (UTC); empty: it lives.",
+    "valid_from": "Since when the version held (UTC).",
+    "valid_to": "When the next version, or a delete, ended it (UTC); null while it holds.",
+    "is_current": "Whether it holds.",
 }
 
 
@@ -44,6 +49,11 @@ def cleaned_key(dataset: str) -> dg.AssetKey:
 def quarantine_key(dataset: str) -> dg.AssetKey:
     """Key of a dataset's rejected rows."""
     return dg.AssetKey(["quarantine", dataset])
+
+
+def history_key(dataset: str) -> dg.AssetKey:
+    """Key of all good versions of a dataset's rows."""
+    return dg.AssetKey(["history", dataset])
 
 
 def _provenance(told: Sequence[tuple[str, str]]) -> list[dg.TableColumn]:
@@ -67,8 +77,8 @@ def raw_schema(dataset: Dataset) -> dg.TableSchema:
     return dg.TableSchema([*columns, *_provenance(told)])
 
 
-def cleaned_schema(dataset: Dataset) -> dg.TableSchema:
-    """Columns of the cleaned table with the rules that hold for each."""
+def cleaned_schema(dataset: Dataset, told: Sequence[tuple[str, str]]) -> dg.TableSchema:
+    """Columns of the cleaned table, or the history, with the rules that hold for each."""
     columns, compiled = [], dataset.compiled
     for name, sql_type in compiled.published_columns:
         column = compiled.column(name)
@@ -91,12 +101,17 @@ def cleaned_schema(dataset: Dataset) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=column.nullable, other=rules),
             )
         )
-    return dg.TableSchema([*columns, *_provenance(dataset.cleaned_provenance)])
+    return dg.TableSchema([*columns, *_provenance(told)])
 
 
 def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
     """Metadata of an asset that does not change from run to run."""
-    table = {"raw": raw_table, "cleaned": cleaned_table, "quarantine": quarantine_view}[layer]
+    table = {
+        "raw": raw_table,
+        "cleaned": cleaned_table,
+        "quarantine": quarantine_view,
+        "history": history_table,
+    }[layer]
     metadata: dict[str, Any] = {
         "dagster/table_name": table(dataset.name).replace('"', ""),
         "contract_version": dataset.compiled.version,
@@ -104,9 +119,11 @@ def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
     if layer == "raw":
         metadata["dagster/column_schema"] = raw_schema(dataset)
     if layer == "cleaned":
-        metadata["dagster/column_schema"] = cleaned_schema(dataset)
+        metadata["dagster/column_schema"] = cleaned_schema(dataset, dataset.cleaned_provenance)
         metadata["contract"] = dg.MetadataValue.md(dataset.compiled.markdown())
         metadata["max_bad_share"] = dataset.max_bad_share
+    if layer == "history":
+        metadata["dagster/column_schema"] = cleaned_schema(dataset, OWN_COLUMNS)
     return metadata
 
 
@@ -135,6 +152,23 @@ def partition_metadata(entry: LedgerEntry, layer: str) -> dict[str, Any]:
     if layer == "quarantine" and entry.broken:
         metadata["rules_broken"] = dict(entry.broken)
     return metadata
+
+
+def history_metadata(entry: LedgerEntry, kept: LedgerEntry | None) -> dict[str, Any]:
+    """Metadata of one partition's history.
+
+    Args:
+        entry: What became of its cleaned rows.
+        kept: The publish that its history stands at; None: it was never kept.
+    """
+    return {
+        "dagster/partition_row_count": kept.cleaned if kept else 0,
+        "rows_current": entry.cleaned,
+        "versions": entry.extracted,
+        "seconds": entry.seconds,
+        "unchanged": entry.status is Status.UNCHANGED,
+        "contract_version": entry.contract_version,
+    }
 
 
 def raw_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
@@ -201,7 +235,20 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
         asset=key,
         description="extracted = cleaned + quarantined + deduplicated, each counted in its place",
     )
-    return [*rules, reconciliation]
+    return [*rules, reconciliation, *_history_check_specs(dataset)]
+
+
+def _history_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
+    if not dataset.history:
+        return []
+    return [
+        dg.AssetCheckSpec(
+            CONSISTENT,
+            asset=history_key(dataset.name),
+            description="periods of a key do not overlap, one at most is current, and the current "
+            "ones are those of the cleaned rows",
+        )
+    ]
 
 
 def check_results(
@@ -257,7 +304,21 @@ def check_results(
             )
         )
     results.append(_reconciliation(key, entries))
+    if dataset.history:
+        results.append(_consistency(history_key(dataset.name), entries))
     return results
+
+
+def _consistency(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.AssetCheckResult:
+    off = [entry for entry in entries.values() if entry.stopped_by == CONSISTENT]
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CONSISTENT,
+        passed=not off,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=off[0].message if off else None,
+        metadata={"partitions": len(entries), "partitions_at_odds": len(off)},
+    )
 
 
 def _reconciliation(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.AssetCheckResult:

@@ -11,16 +11,16 @@ import secrets
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.cli.contracts import contracts_app, dataset_named
+from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.errors import PartitionError, SettingsError
-
-if TYPE_CHECKING:
-    from platform_assets.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO_START = date(2025, 1, 1)
@@ -31,10 +31,11 @@ app = typer.Typer(
     help="A data platform on Dagster: every row accounted for.",
     pretty_exceptions_show_locals=False,
 )
-contracts_app = typer.Typer(no_args_is_help=True, help="Contracts: what a good row looks like.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(datasets_app, name="datasets")
+app.add_typer(connections_app, name="connections")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
@@ -117,17 +118,32 @@ def backfill(
     verbose: Annotated[bool, typer.Option(help="Show Dagster's log.")] = False,
 ) -> None:
     """Fill a range of partitions in one run; what is unchanged is left alone."""
-    if not _backfill(first, last, select=select, force=force, verbose=verbose):
+    if not run_backfill(first, last, select=select, force=force, verbose=verbose):
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def _backfill(
+def run_backfill(
     first: str, last: str, *, select: str = "*", force: bool = False, verbose: bool = False
 ) -> bool:
+    """Fill a range of partitions in one run of this process; whether all of it succeeded.
+
+    Args:
+        first: The first day.
+        last: The last day.
+        select: Which assets, in Dagster's selection syntax.
+        force: Whether to do again what is unchanged.
+        verbose: Whether to show Dagster's log.
+
+    Raises:
+        PartitionError: There is no partition in the range.
+        SettingsError: The selection cannot be understood.
+    """
     import dagster as dg
 
     from platform_assets.cli.instance import ensure_home, run_range, why_failed
+    from platform_assets.cli.ranges import examine_range
     from platform_assets.datasets.orders import orders
+    from platform_assets.declared.catalogue import every_dataset
 
     keys = orders.partitions.keys(first, last)
     if not keys:
@@ -143,7 +159,7 @@ def _backfill(
 
     try:
         selection = dg.AssetSelection.from_string(select)
-        selection.resolve(defs.resolve_asset_graph())
+        selected = selection.resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise SettingsError(
             "The selection of assets cannot be understood",
@@ -152,6 +168,7 @@ def _backfill(
             found=str(error).splitlines()[0],
             fix="correct it; '*' selects everything",
         ) from None
+    examine_range(every_dataset(), [tuple(key.path) for key in selected], first, last)
     result = run_range(defs, keys, selection=selection, force=force, quiet=not verbose)
     for text in why_failed(result):
         errors.print(f"[bold red]failed:[/] {escape(text)}", highlight=False)
@@ -163,12 +180,12 @@ def _backfill(
 def summary(as_json: Json = False) -> None:
     """Count what is in the lake, and show what is failed."""
     from platform_assets.cli import summary as view
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse.lake import connect
 
-    datasets = all_datasets()
+    datasets = every_dataset()
     with connect(lake_config(load_settings())) as connection:
         figures = view.summarise(connection, datasets)
         failed = view.failures(connection, datasets)
@@ -211,7 +228,7 @@ def demo(
     generate(days=days, orders_per_day=orders_per_day, seed=seed, start=str(DEMO_START))
     last = DEMO_START + timedelta(days=days - 1)
     console.print(f"filling {days} days, partition by partition, in one run …")
-    succeeded = _backfill(str(DEMO_START), str(last))
+    succeeded = run_backfill(str(DEMO_START), str(last))
     summary()
     console.print("\nSee it in the asset graph: [bold]make dev[/], then http://localhost:3000")
     if not succeeded:
@@ -258,46 +275,6 @@ def reference(
         console.print(f"wrote {path}")
 
 
-@contracts_app.command("show")
-@explained
-def show_contract(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
-    """Print a dataset's contract as Markdown."""
-    typer.echo(_dataset_named(dataset, f"argument {dataset}").compiled.markdown())
-
-
-def _dataset_named(name: str, where: str) -> Dataset:
-    from platform_assets.datasets import all_datasets
-
-    datasets = {each.name: each for each in all_datasets()}
-    if name not in datasets:
-        raise SettingsError(
-            "There is no such dataset",
-            where=where,
-            expected="one of " + ", ".join(sorted(datasets)),
-            found=name,
-            fix="correct the name",
-        )
-    return datasets[name]
-
-
-@contracts_app.command("rebuild")
-@explained
-def rebuild_table(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
-    """Empty a cleaned table whose contract changed, so that a backfill fills it anew from raw."""
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import migrate, tables
-    from platform_assets.warehouse.lake import connect
-
-    named = _dataset_named(dataset, f"argument {dataset}")
-    table = tables.cleaned_table(dataset)
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
-        ddl = named.compiled.ddl(table, "cleaned", named.cleaned_provenance)
-        migrate.rebuild(connection, table, ddl)
-    console.print(f"{dataset} is empty; fill it: platform-assets backfill --from … --to … --force")
-
-
 @quarantine_app.command("list")
 @explained
 def list_quarantine(
@@ -308,15 +285,15 @@ def list_quarantine(
 ) -> None:
     """Show quarantined rows: where each is from and what it broke; personal data masked."""
     from platform_assets.cli import quarantine as view
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
     from platform_assets.resources import lake_config
     from platform_assets.settings import load_settings
     from platform_assets.warehouse.lake import connect
 
     if dataset is not None:
-        _dataset_named(dataset, f"option --dataset {dataset}")
+        dataset_named(dataset, f"option --dataset {dataset}")
     with connect(lake_config(load_settings())) as connection:
-        rows = view.rows(connection, all_datasets(), dataset, partition, limit)
+        rows = view.rows(connection, every_dataset(), dataset, partition, limit)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
     else:

@@ -6,6 +6,7 @@ Does not belong here: Dagster, the warehouse, or where rows come from.
 
 from platform_assets.contracts.columns import Column
 from platform_assets.contracts.compile import CompiledContract, compile_contract
+from platform_assets.contracts.drift import DriftPolicy
 from platform_assets.contracts.fields import EventTime, Field, Key
 from platform_assets.contracts.model import Contract
 from platform_assets.contracts.pii import pii_session_variables
@@ -16,6 +17,7 @@ __all__ = [
     "Column",
     "CompiledContract",
     "Contract",
+    "DriftPolicy",
     "EventTime",
     "Field",
     "Key",

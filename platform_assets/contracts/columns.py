@@ -42,6 +42,13 @@ class Column:
     """Dataset and column that hold every value of this one."""
     format: str | None
     description: str
+    former: tuple[str, ...] = ()
+    """Names that the source gave it before, and that older deliveries still have."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every name that the source may have for it, the present one first."""
+        return (self.source, *self.former)
 
     @property
     def sql_type(self) -> str:
@@ -148,7 +155,7 @@ def _column(place: Place, annotation: object, field: FieldInfo) -> Column:
         reference = (match[1], match[2])
     return Column(
         name=place.column,
-        source=options.source or place.column,
+        source=_sources(place, options)[0],
         type=type_,
         nullable=field.nullable,
         key=options.key,
@@ -159,7 +166,14 @@ def _column(place: Place, annotation: object, field: FieldInfo) -> Column:
         references=reference,
         format=options.format,
         description=" ".join((field.description or "").split()),
+        former=_sources(place, options)[1:],
     )
+
+
+def _sources(place: Place, options: FieldOptions) -> tuple[str, ...]:
+    if options.source is None:
+        return (place.column,)
+    return (options.source,) if isinstance(options.source, str) else tuple(options.source)
 
 
 def _annotation(info: AnnotationInfo) -> object:
@@ -184,16 +198,16 @@ def _examine_name(place: Place, field: FieldInfo, options: FieldOptions) -> None
             found=place.column,
             fix='Rename the field, and say what the source calls it with source="...".',
         )
-    source = place.column if options.source is None else options.source
-    if source.startswith("_"):
-        raise _reserved(place, source)
-    if not source or "\0" in source:
-        raise place.error(
-            "The source column has no usable name.",
-            expected="the column's name in the source",
-            found=repr(source),
-            fix='Give source="..." the name that the source uses.',
-        )
+    for source in _sources(place, options) or ("",):
+        if source.startswith("_"):
+            raise _reserved(place, source)
+        if not source or "\0" in source:
+            raise place.error(
+                "The source column has no usable name.",
+                expected="the column's name in the source",
+                found=repr(options.source),
+                fix='Give source="..." the name that the source uses.',
+            )
     altering = [
         name
         for name, used in (
@@ -320,7 +334,7 @@ def _examine_together(place: Place, columns: tuple[Column, ...]) -> None:
     # The engine compares names without regard to case.
     for what, names in (
         ("name", [c.name for c in columns]),
-        ("source column", [c.source for c in columns]),
+        ("source column", [name for c in columns for name in c.sources]),
     ):
         folded = [name.lower() for name in names]
         twice = [n for n in names if folded.count(n.lower()) > 1]

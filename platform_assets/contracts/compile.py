@@ -328,13 +328,16 @@ def _version(columns: tuple[Column, ...], rules: tuple[Rule, ...]) -> str:
     described: list[Any] = [
         [[getattr(c, option) for option in told.split()] for c in columns],
         [[getattr(r, part) for part in demanded.split()] for r in rules],
-        [_source(r) for r in rules if r.check is not None],
+        [check_source(r) for r in rules if r.check is not None],
     ]
+    former = {c.name: c.former for c in columns if c.former}
+    if former:
+        described.append(former)
     canonical = json.dumps(described, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
 
-def _source(rule: Rule) -> list[str]:
+def check_source(rule: Rule) -> list[str]:
     """Describe what a Python check does: its source and its arguments."""
     check = rule.check
     assert check is not None

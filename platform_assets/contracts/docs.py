@@ -40,7 +40,7 @@ def markdown(
         ("column", "type", "published as", "null", "role", "description"),
         (
             (
-                f"`{c.name}`" + (f" (source: `{c.source}`)" if c.source != c.name else ""),
+                f"`{c.name}`" + _source(c),
                 c.sql_type,
                 published_type(c) or "not published",
                 "yes" if c.nullable else "no",
@@ -79,3 +79,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _source(column: Column) -> str:
+    if column.sources == (column.name,):
+        return ""
+    former = "".join(f", formerly `{name}`" for name in column.former)
+    return f" (source: `{column.source}`{former})"

@@ -24,7 +24,7 @@ OPTIONS_KEY = "platform_assets"
 class FieldOptions:
     """The platform's options of one column, as they were written and not yet examined."""
 
-    source: str | None = None
+    source: str | tuple[str, ...] | None = None
     severity: str = "error"
     pii: str | None = None
     references: str | None = None
@@ -39,7 +39,7 @@ class FieldOptions:
 
 def Field(
     *,
-    source: str | None = None,
+    source: str | tuple[str, ...] | None = None,
     severity: Severity = "error",
     pii: Pii | None = None,
     references: str | None = None,
@@ -53,7 +53,9 @@ def Field(
     """Describe one column of a contract.
 
     Args:
-        source: The column's name in the source, where it is not the contract's.
+        source: The column's name in the source, where it is not the contract's. Of several, the
+            first is the present name and the others are former ones, by which a delivery may
+            still call it; the raw table has the present one.
         severity: What a broken rule of this column does: "error" sends the row to quarantine,
             "warn" only says so. It covers every rule of the column.
         pii: How a personal value leaves for the cleaned layer: "hash" (keyed), "mask" or "drop".

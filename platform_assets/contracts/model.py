@@ -6,9 +6,11 @@ Does not belong here: the compiler (`compile.py`).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pandera.pandas as pandera
+from pandera.engines import pandas_engine
 
 from platform_assets.contracts.columns import describe_columns
 
@@ -43,5 +45,11 @@ class Contract(pandera.DataFrameModel):
             info.default_dtype = None
         for column in columns:
             # The annotation that pandera parsed says `int`; what holds an int and a null is this.
-            cls.__fields__[column.name][0].default_dtype = column.type.dtype
+            cls.__fields__[column.name][0].default_dtype = _resolved(column.type.dtype)
         return super().build_schema_(**kwargs)
+
+
+@cache
+def _resolved(dtype: Any) -> Any:
+    """Pandera's own type of a pandas one; finding it takes longer than all else of a column."""
+    return pandas_engine.Engine.dtype(dtype)

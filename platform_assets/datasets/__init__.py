@@ -11,13 +11,18 @@ from platform_assets.errors import ContractError
 
 def all_datasets() -> list[Dataset]:
     """Every dataset declared in this folder, those that others refer to first."""
-    found: dict[str, Dataset] = {}
+    return in_reference_order([dataset for dataset, _ in declared_in().values()])
+
+
+def declared_in() -> dict[str, tuple[Dataset, str]]:
+    """Every dataset declared in this folder and the module that declares it, by name."""
+    found: dict[str, tuple[Dataset, str]] = {}
     for module in pkgutil.iter_modules(__path__):
         loaded = importlib.import_module(f"{__name__}.{module.name}")
         for value in vars(loaded).values():
             if isinstance(value, Dataset):
-                found[value.name] = value
-    return in_reference_order(list(found.values()))
+                found[value.name] = (value, loaded.__name__)
+    return found
 
 
 def in_reference_order(datasets: list[Dataset]) -> list[Dataset]:

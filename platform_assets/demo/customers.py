@@ -121,9 +121,9 @@ class CustomerRows:
         """The number of rows."""
         return len(self.number)
 
-    def __getitem__(self, span: slice) -> CustomerRows:
-        """The rows of a slice."""
-        return CustomerRows(*(getattr(self, column.name)[span] for column in fields(self)))
+    def __getitem__(self, index: npt.NDArray[np.bool_] | slice) -> CustomerRows:
+        """The rows of a mask or a slice."""
+        return CustomerRows(*(getattr(self, column.name)[index] for column in fields(self)))
 
 
 def customer_numbers(ordinals: Int64s) -> Int64s:

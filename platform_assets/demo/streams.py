@@ -34,6 +34,13 @@ class Stream(IntEnum):
     CUSTOMER_IDENTITY = 6
     CUSTOMER_HABITS = 7
     PRODUCTS = 8
+    # Of the living shop (`demo/live`).
+    LIVE_ORDERS = 9
+    LIVE_CUSTOMERS = 10
+    LIVE_PRODUCTS = 11
+    LIVE_TICKETS = 12
+    LIVE_MARKETING = 13
+    LIVE_LATE = 14
 
 
 class Draws:

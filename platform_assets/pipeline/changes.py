@@ -15,17 +15,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 
-from platform_assets.contracts.casts import TEXT, cast
-from platform_assets.contracts.types import column_type
-from platform_assets.errors import PlatformError, SourceError
-from platform_assets.partitions import UNPARTITIONED_KEY, Daily
-from platform_assets.pipeline.alignment import align_raw, source_names
+from platform_assets.errors import PlatformError, SchemaDriftError, SourceError
+from platform_assets.partitions import Daily
+from platform_assets.pipeline import drift
+from platform_assets.pipeline.change_request import Load, request_of
+from platform_assets.pipeline.drift import Judged, SchemaBook
 from platform_assets.pipeline.loaded import Loaded
+from platform_assets.pipeline.raw_table import align_raw
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -37,26 +37,24 @@ from platform_assets.pipeline.steps import (
 from platform_assets.provenance import (
     CHANGE,
     CHANGED_COLUMN,
-    DELETED,
     FILE_COLUMN,
     LOAD_COLUMN,
     OP_COLUMN,
     PARTITION_COLUMN,
-    PLATFORM_COLUMNS,
     POSITION_COLUMN,
     PROVENANCE,
 )
-from platform_assets.sources.base import (
-    ChangeRequest,
+from platform_assets.sources.base import SourceColumn
+from platform_assets.sources.change_source import (
     Changes,
     ChangeSource,
     Control,
     Ended,
-    Held,
+    TellsChanges,
 )
+from platform_assets.sources.retrying import ONCE
 from platform_assets.sql import quote_identifier as q
-from platform_assets.sql import quote_literal
-from platform_assets.warehouse import cursors, ledger, migrate, stage, tables
+from platform_assets.warehouse import cursors, ledger, stage, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.cursors import Cursor
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -68,26 +66,20 @@ CONTROL_TOTAL = "control_total"
 
 
 @dataclass(frozen=True)
-class _Load:
-    """One load: what it continues, and what it was asked for.
+class _Read:
+    """What a load has read.
 
     Attributes:
-        asset: The raw asset's key.
-        number: Of the load.
-        cursor: Where reading stands before it.
-        standing: The publish that each loaded partition stands at.
-        partitions: The partitions that are asked for.
-        windows: Those of them that were never loaded, and are read whole.
-        started: When it began, by the clock of ``time.perf_counter``.
+        changes: What the source gave.
+        rows: The staged rows.
+        ended: Where the load ended.
+        judged: What became of the source's schema.
     """
 
-    asset: str
-    number: int
-    cursor: Cursor
-    standing: Mapping[str, LedgerEntry]
-    partitions: Sequence[str]
-    windows: tuple[str, ...]
-    started: float
+    changes: Changes
+    rows: Stage
+    ended: Ended
+    judged: Judged
 
 
 def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -105,7 +97,7 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
     asset = f"raw/{step.dataset.name}"
     cursor = cursors.current(step.lake, step.dataset.name)
     standing = ledger.published(step.lake, asset)
-    load = _Load(
+    load = Load(
         asset=asset,
         number=cursor.load + 1,
         cursor=cursor,
@@ -120,24 +112,30 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
         failed = _failed(step, load, error)
         record_alone(step, failed)
         return BatchReport(asset, {entry.partition: entry for entry in failed})
-    notes = (*ended.notes, *_acknowledged(changes))
+    notes = (*ended.notes, *_acknowledged(step, changes))
     compact(step.lake, asset)
     asked = {key: entries[key] for key in partitions}
     also = {key: entry for key, entry in entries.items() if key not in asked}
     return BatchReport(asset, asked, also, ended.controls, notes)
 
 
-def _acknowledged(changes: Changes) -> list[str]:
+def _acknowledged(step: Step, changes: Changes) -> list[str]:
     """Tell the source that its changes are kept; what is committed stays, whatever it answers."""
+    if changes.acknowledge is None:
+        return []
     try:
-        changes.acknowledge()
+        step.guard(
+            step.dataset.source.connection,
+            changes.acknowledge,
+            where=f"dataset {step.dataset.name}, after its commit",
+        )
     except (PlatformError, duckdb.Error, OSError) as error:
         said = str(error) if tells(error) else type(error).__name__
         return [f"The source was not told that its changes are kept, the next load will: {said}"]
     return []
 
 
-def _waiting(step: Step, load: _Load, rows: Stage) -> tuple[str, ...]:
+def _waiting(step: Step, load: Load, rows: Stage) -> tuple[str, ...]:
     """What came for partitions that the dataset does not have (yet)."""
     counted = step.lake.execute(
         f"SELECT {PARTITION_COLUMN}, count(*) FROM {rows.relation} GROUP BY 1"
@@ -152,16 +150,45 @@ def _waiting(step: Step, load: _Load, rows: Stage) -> tuple[str, ...]:
     )
 
 
-def _known(step: Step, load: _Load) -> set[str]:
+def _known(step: Step, load: Load) -> set[str]:
     """The partitions that can be published."""
     return {*step.dataset.partitions.keys(), *load.standing, *load.partitions}
+
+
+def touched_partitions(step: Step, candidates: Sequence[str]) -> list[str]:
+    """Partitions in which something has changed at the source since the last load.
+
+    Args:
+        step: What to look with; nothing is written.
+        candidates: The partitions that exist, in order.
+
+    Returns:
+        Those of them with changes, also such that were never loaded and come after the first that
+        was: a new day is loaded by itself, the past only when it is asked for. Empty for a source
+        that cannot tell cheaply, and where nothing was ever loaded.
+
+    Raises:
+        SourceError: The source cannot be read.
+    """
+    asset = f"raw/{step.dataset.name}"
+    tables.ensure_platform_tables(step.lake)
+    standing = ledger.published(step.lake, asset)
+    source = step.dataset.source
+    if not isinstance(source, TellsChanges) or not standing:
+        return []
+    cursor = cursors.current(step.lake, step.dataset.name)
+    load = Load(asset, cursor.load + 1, cursor, standing, (), (), time.perf_counter())
+    reachable = tuple(key for key in candidates if key >= min(standing))
+    request = replace(request_of(step, load), loaded=reachable)
+    found = step.guard(source.connection, lambda: source.touched(step.access, request), policy=ONCE)
+    return [key for key in candidates if key in found]
 
 
 class _UncontrolledError(SourceError):
     """What arrived is not what the source says that it gave."""
 
 
-def _failed(step: Step, load: _Load, error: Exception) -> list[LedgerEntry]:
+def _failed(step: Step, load: Load, error: Exception) -> list[LedgerEntry]:
     if not tells(error):
         error = SourceError(
             "The engine cannot read a source",
@@ -170,7 +197,11 @@ def _failed(step: Step, load: _Load, error: Exception) -> list[LedgerEntry]:
             found=f"{type(error).__name__} (its text is withheld: it may hold a row's value)",
             fix="look at the source's own log; nothing was loaded",
         )
-    stopped_by = CONTROL_TOTAL if isinstance(error, _UncontrolledError) else "source"
+    stopped_by = "source"
+    if isinstance(error, _UncontrolledError):
+        stopped_by = CONTROL_TOTAL
+    elif isinstance(error, SchemaDriftError):
+        stopped_by = drift.STOPPED_BY
     return [
         replace(
             step.entry(load.asset, key, Status.FAILED),
@@ -181,19 +212,36 @@ def _failed(step: Step, load: _Load, error: Exception) -> list[LedgerEntry]:
     ]
 
 
-def _read_and_publish(step: Step, load: _Load) -> tuple[dict[str, LedgerEntry], Changes, Ended]:
-    source, name = step.dataset.source, step.dataset.name
+def _read_and_publish(step: Step, load: Load) -> tuple[dict[str, LedgerEntry], Changes, Ended]:
+    name = step.dataset.name
+    with stage.room(step.lake, "raw", name) as file:
+        read = step.guard(
+            step.dataset.source.connection, lambda: _read(step, load, file), where=f"dataset {name}"
+        )
+        _examine(step, read.ended.controls)
+        waiting = _waiting(step, load, read.rows) if read.rows.rows else ()
+        entries = _publish(step, load, read)
+    return entries, read.changes, replace(read.ended, notes=(*read.ended.notes, *waiting))
+
+
+def _read(step: Step, load: Load, file: Path) -> _Read:
+    """Read everything into the stage; may be done again where the source fails on the way.
+
+    Raises:
+        SchemaDriftError: The source's schema has changed in a way that the policy does not allow.
+    """
+    source = step.dataset.source
     assert isinstance(source, ChangeSource)  # the caller has looked
-    with source.reading(step.access, _request(step, load)) as changes:
+    with source.reading(step.access, request_of(step, load)) as changes:
+        judged = SchemaBook(step).judge({key: {"": changes.columns} for key in load.partitions})
+        for key, error in judged.blocked.items():
+            in_transaction(step.lake, lambda con, key=key: judged.record(con, {key: 0}))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            raise error
         held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
-        with stage.room(step.lake, "raw", name) as file:
-            with _one_state(step.lake):
-                rows = stage.write(step.lake, file, _select(step, load, changes, held))
-                ended = changes.ended(rows.relation)
-            _examine(step, ended.controls)
-            waiting = _waiting(step, load, rows) if rows.rows else ()
-            entries = _publish(step, load, changes, rows, ended)
-    return entries, changes, replace(ended, notes=(*ended.notes, *waiting))
+        with _one_state(step.lake):
+            rows = stage.write(step.lake, file, _select(step, load, changes, held))
+            ended = changes.ended(rows.relation)
+    return _Read(changes, rows, ended, judged)
 
 
 @contextmanager
@@ -208,90 +256,14 @@ def _one_state(connection: Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _request(step: Step, load: _Load) -> ChangeRequest:
-    compiled = step.dataset.compiled
-    event_time = compiled.event_time if isinstance(step.dataset.partitions, Daily) else None
-    decimals = {
-        column.source: column.type.scale if column.type.python is Decimal else 0
-        for column in compiled.columns
-        if column.type.python in (Decimal, int) and not column.key
-    }
-    return ChangeRequest(
-        dataset=step.dataset.name,
-        key=tuple(compiled.column(name).source for name in compiled.key),
-        columns=tuple(source_names(step)),
-        decimals=decimals,
-        event_time=event_time.source if event_time else None,
-        cursor=load.cursor.position,
-        requested=tuple(load.partitions),
-        windows=load.windows,
-        again=tuple(key for key in load.partitions if step.force and key in load.standing),
-        loaded=tuple(load.standing),
-        held=_held(step) if load.standing else None,
-        time_sql=lambda column, types: _time_sql(step, column, types),
-        partition_sql=lambda types, changed: _partition_sql(step, types, changed),
-    )
-
-
-def _time_sql(step: Step, column: str, types: Mapping[str, str]) -> str:
-    """A column's value as a time in UTC: by the contract where it says how to read it."""
-    for each in step.dataset.compiled.columns:
-        if each.source.lower() == column.lower() and each.type.python in (date, datetime):
-            typed = step.dataset.compiled.cast_sql(each, source_types=types)
-            return f"CAST({typed} AS TIMESTAMP)"
-    instant = column_type(datetime, None)
-    assert instant is not None  # a contract knows times
-    return cast(q(column), instant, None, types.get(column.lower(), TEXT)).sql
-
-
-def _partition_sql(step: Step, types: Mapping[str, str], changed: str) -> str:
-    event_time = step.dataset.compiled.event_time
-    if not isinstance(step.dataset.partitions, Daily) or event_time is None:
-        return quote_literal(UNPARTITIONED_KEY)
-    happened = step.dataset.compiled.cast_sql(event_time, source_types=types)
-    return (
-        f"coalesce(CAST(CAST({happened} AS DATE) AS VARCHAR), "
-        f"CAST(CAST({changed} AS DATE) AS VARCHAR))"
-    )
-
-
-def _held(step: Step) -> Held:
-    """What the raw table holds, with the newest version of every key.
-
-    Nearly all keys have one version: those with several are found by a hash first, and only their
-    rows are ranked.
-    """
-    table = tables.raw_table(step.dataset.name)
-    types = migrate.table_columns(step.lake, table)
-    own = {name: kind for name, kind in types.items() if name not in PLATFORM_COLUMNS}
-    spelled = {name.lower(): name for name in own}
-    compiled = step.dataset.compiled
-    keys = [q(spelled[compiled.column(name).source.lower()]) for name in compiled.key]
-    key = ", ".join(keys)
-    older = (
-        f"SELECT rowid FROM {table} WHERE hash({key}) IN "
-        f"(SELECT hash({key}) FROM {table} GROUP BY 1 HAVING count(*) > 1) "
-        + "".join(f"AND {each} IS NOT NULL " for each in keys)
-        + f"QUALIFY row_number() OVER (PARTITION BY {key} "
-        f"ORDER BY {POSITION_COLUMN} DESC, {LOAD_COLUMN} DESC, rowid DESC) > 1"
-        if keys
-        else "SELECT NULL WHERE false"
-    )
-    listed = ", ".join(q(name) for name in (*own, PARTITION_COLUMN))
-    current = (
-        f"SELECT {listed} FROM {table} WHERE {OP_COLUMN} <> '{DELETED}' AND rowid NOT IN ({older})"
-    )
-    return Held(table, current, own)
-
-
-def _select(step: Step, load: _Load, changes: Changes, held: Mapping[str, str]) -> str:
+def _select(step: Step, load: Load, changes: Changes, held: Mapping[str, str]) -> str:
     """The rows as the raw table takes them, in the order of the partitions."""
     types = {name.lower(): (name, sql_type) for name, sql_type in held.items()}
     own = []
-    for column in changes.columns:
-        name, sql_type = types[column.name.lower()]
-        value = q(column.name)
-        if sql_type != column.sql_type:
+    for given, named in zip(changes.columns, _present_names(step, changes.columns), strict=True):
+        name, sql_type = types[named.lower()]
+        value = q(given.name)
+        if sql_type != given.sql_type:
             value = f"CAST({value} AS {sql_type})"
         own.append(f"{value} AS {q(name)}")
     told = (
@@ -307,6 +279,16 @@ def _select(step: Step, load: _Load, changes: Changes, held: Mapping[str, str]) 
     order = ", ".join([*([PARTITION_COLUMN] if daily else []), *filter(None, [changes.order])])
     rows = f"SELECT {', '.join([*own, *told])} FROM ({changes.read()})"
     return f"{rows} ORDER BY {order}" if order else rows
+
+
+def _present_names(step: Step, columns: Sequence[SourceColumn]) -> list[str]:
+    """What the raw table calls the source's columns: a former name is that of its column."""
+    present = {
+        former.lower(): column.source
+        for column in step.dataset.compiled.columns
+        for former in column.former
+    }
+    return [present.get(column.name.lower(), column.name) for column in columns]
 
 
 def _examine(step: Step, controls: Sequence[Control]) -> None:
@@ -327,12 +309,11 @@ def _examine(step: Step, controls: Sequence[Control]) -> None:
         )
 
 
-def _publish(
-    step: Step, load: _Load, changes: Changes, rows: Stage, ended: Ended
-) -> dict[str, LedgerEntry]:
+def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
     """Commit a load: rows, cursor and ledger together."""
     name = step.dataset.name
     table = tables.raw_table(name)
+    changes, rows, ended = read.changes, read.rows, read.ended
     windows = list(load.partitions if changes.replaces else load.windows)
     touched = _touched(step, load, rows)
     entries: dict[str, LedgerEntry] = {}
@@ -357,12 +338,14 @@ def _publish(
             cursor = Cursor(load.number, ended.cursor)
             cursors.record(connection, name, cursor, step.run_id)
         ledger.record(connection, list(entries.values()))
+        # What changed at the source shows in all that was asked for, however little was new.
+        read.judged.record(connection, {key: counts.get(key, 0) for key in load.partitions})
 
     in_transaction(step.lake, work)
     return entries
 
 
-def _touched(step: Step, load: _Load, rows: Stage) -> set[str]:
+def _touched(step: Step, load: Load, rows: Stage) -> set[str]:
     """Partitions whose cleaned rows may change: those of the new versions, and of the old ones."""
     keys = [step.dataset.compiled.column(name).source for name in step.dataset.compiled.key]
     queries = [f"SELECT DISTINCT {PARTITION_COLUMN} FROM {rows.relation}"]
@@ -378,7 +361,7 @@ def _touched(step: Step, load: _Load, rows: Stage) -> set[str]:
 
 
 def _entries(
-    step: Step, load: _Load, rows: Stage, windows: Sequence[str], counts: Mapping[str, int]
+    step: Step, load: Load, rows: Stage, windows: Sequence[str], counts: Mapping[str, int]
 ) -> dict[str, LedgerEntry]:
     seconds = time.perf_counter() - load.started
     entries = {}

@@ -13,12 +13,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from platform_assets.errors import PartitionError
-from platform_assets.pipeline import versions
-from platform_assets.pipeline.judging import Counts, Judgement, Scope, judge, row_key
-from platform_assets.pipeline.loaded import Loaded
+from platform_assets.errors import PartitionError, PublishError
+from platform_assets.pipeline import history, versions
+from platform_assets.pipeline.contract_plan import follow_contract
+from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
+from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
+from platform_assets.pipeline.standing import Standing, has_moved, standing_of
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -32,19 +34,22 @@ from platform_assets.pipeline.steps import (
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import Connection, current_snapshot
+from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
 
 RECONCILE = "reconcile"
 RAW_MISSING = "raw_missing"
+CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
 
 
 class _UnreconciledError(Exception):
     """Stops a transaction: rows of these partitions do not add up."""
+
+    stopped_by = RECONCILE
 
     def __init__(self, messages: Mapping[str, str]) -> None:
         super().__init__()
@@ -53,48 +58,6 @@ class _UnreconciledError(Exception):
 
 class _MovedError(Exception):
     """Stops a transaction: what its rows were judged against is no longer what stands."""
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A partition to be judged.
-
-    Attributes:
-        raw: Its raw publish.
-        fingerprint: What identifies its input.
-        last: The publish that new versions alone can be merged into; None: it is judged whole.
-    """
-
-    raw: LedgerEntry
-    fingerprint: str
-    last: LedgerEntry | None = None
-
-    @property
-    def key(self) -> str:
-        return self.raw.partition
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """What the verdicts on a batch depend on.
-
-    Attributes:
-        snapshot: Of the lake, before the others were read.
-        raw: The publish that the raw rows of each partition stand at.
-        cleaned: The snapshot of the publish that its cleaned rows stand at.
-        referred: The snapshot of the newest publish of each dataset referred to.
-    """
-
-    snapshot: int
-    raw: Mapping[str, LedgerEntry]
-    cleaned: Mapping[str, int | None]
-    referred: Mapping[str, int]
-
-    @property
-    def publishes(self) -> tuple[Mapping[str, int | None], ...]:
-        """The snapshots that have to stay what they are."""
-        raw = {key: entry.snapshot for key, entry in self.raw.items()}
-        return raw, self.cleaned, self.referred
 
 
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
@@ -114,6 +77,11 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     ensure_tables(step)
     name = step.dataset.name
     asset = f"cleaned/{name}"
+    try:
+        follow_contract(step)
+        history.ensure(step)
+    except PublishError as error:
+        return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
     standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
@@ -135,27 +103,38 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
             idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
             mergeable = last if not step.force and key not in moved else None
-            waiting.append(_Waiting(raw[key], fingerprint, mergeable))
+            waiting.append(Waiting(raw[key], fingerprint, mergeable))
     record_alone(step, idle)
     entries.update((entry.partition, entry) for entry in idle)
-    for since, group in _by_since(step, waiting).items():
+    for since, group in by_since(step, waiting).items():
         for batch in batches(group, lambda each: each.raw.bytes, step.batch_bytes):
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
     if waiting:
-        compact(step.lake, asset)
+        compact(step.lake, asset, *([f"history/{name}"] if step.dataset.history else []))
     return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishError) -> BatchReport:
+    """The report where the table cannot take rows of the contract as it is now."""
+    stopped = [
+        replace(step.entry(asset, key, Status.FAILED), stopped_by=CONTRACT, message=describe(error))
+        for key in partitions
+    ]
+    record_alone(step, stopped)
+    return BatchReport(asset, {entry.partition: entry for entry in stopped})
 
 
 def _fingerprint(step: Step, raw: LedgerEntry) -> str:
     """What the cleaned rows depend on beyond the code."""
-    demands = [
+    demands = (
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
-    ]
-    if step.dataset.marks_deletes:
-        demands.append(step.dataset.deletes)
+        # One that is asked for later makes all partitions due, and is made of all versions.
+        *(("history",) if step.dataset.history else ()),
+        *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
+    )
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
     return _digest(raw.input_fingerprint, *demands)
@@ -163,33 +142,6 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
-
-
-def _by_since(step: Step, waiting: Sequence[_Waiting]) -> dict[int | None, list[_Waiting]]:
-    """Partitions by the load after which their versions are new; None: all of them are.
-
-    New versions can be merged into what is published where that was judged by the same demands,
-    nothing was taken out of the raw partition since, and no older version comes late.
-    """
-    groups: dict[int | None, list[_Waiting]] = {}
-    mergeable = step.dataset.has_versions and versions.can_be_merged(step)
-    for each in waiting:
-        since = _mergeable_since(each) if mergeable else None
-        groups.setdefault(since, []).append(each)
-    for since in [since for since in groups if since is not None]:
-        if not versions.is_in_order(step, since):
-            groups.setdefault(None, []).extend(groups.pop(since))
-    return groups
-
-
-def _mergeable_since(each: _Waiting) -> int | None:
-    if each.last is None or each.last.status is not Status.PUBLISHED:
-        return None
-    demands, _, judged = each.last.input_fingerprint.rpartition("@")
-    if demands != each.fingerprint.rpartition("@")[0]:
-        return None
-    since = Loaded.parse(judged).load
-    return since if since >= Loaded.of(each.raw).whole else None
 
 
 def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
@@ -219,11 +171,11 @@ def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
 
 
 def _clean_batch(
-    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None
+    step: Step, asset: str, batch: Sequence[Waiting], since: int | None
 ) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
 
-    def failed(each: _Waiting, error: Exception) -> LedgerEntry:
+    def failed(each: Waiting, error: Exception) -> LedgerEntry:
         entry = replace(
             step.entry(asset, each.key, Status.FAILED),
             bytes=each.raw.bytes,
@@ -233,20 +185,20 @@ def _clean_batch(
         record_alone(step, [entry])
         return entry
 
-    def work(part: Sequence[_Waiting]) -> list[LedgerEntry]:
+    def work(part: Sequence[Waiting]) -> list[LedgerEntry]:
         return _judge_and_publish(step, asset, part, since, started)
 
     yield from isolate(batch, work, failed)
 
 
 def _judge_and_publish(
-    step: Step, asset: str, batch: Sequence[_Waiting], since: int | None, started: float
+    step: Step, asset: str, batch: Sequence[Waiting], since: int | None, started: float
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
-        standing = _standing(step, [each.key for each in batch])
+        standing = standing_of(step, [each.key for each in batch])
         raw = standing.raw
-        batch = [_Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
-        if since is not None and not _can_still_merge(standing, batch, since):
+        batch = [Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
+        if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
             return _publish_judged(step, asset, batch, standing, since, started)
@@ -261,21 +213,11 @@ def _judge_and_publish(
     )
 
 
-def _can_still_merge(standing: _Standing, batch: Sequence[_Waiting], since: int) -> bool:
-    """Whether new versions still belong on top of what is published: nobody came between."""
-    return all(
-        each.last is not None
-        and standing.cleaned.get(each.key) == each.last.snapshot
-        and since >= Loaded.of(each.raw).whole
-        for each in batch
-    )
-
-
 def _publish_judged(
     step: Step,
     asset: str,
-    batch: Sequence[_Waiting],
-    standing: _Standing,
+    batch: Sequence[Waiting],
+    standing: Standing,
     since: int | None,
     started: float,
 ) -> list[LedgerEntry]:
@@ -285,46 +227,20 @@ def _publish_judged(
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing)
-            except _UnreconciledError as stop:
+            except (_UnreconciledError, history.InconsistentError) as stop:
                 for key, message in stop.messages.items():
                     entries[key] = replace(
-                        entries[key], status=Status.FAILED, stopped_by=RECONCILE, message=message
+                        entries[key],
+                        status=Status.FAILED,
+                        stopped_by=stop.stopped_by,
+                        message=message,
                     )
             else:
                 return timed
 
 
-def _standing(step: Step, partitions: Sequence[str]) -> _Standing:
-    # The snapshot comes first: what is committed between the queries counts as moved.
-    snapshot = current_snapshot(step.lake)
-    return _Standing(
-        snapshot,
-        ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
-        {
-            key: entry.snapshot
-            for key, entry in ledger.published(
-                step.lake, f"cleaned/{step.dataset.name}", partitions
-            ).items()
-        }
-        if step.dataset.has_versions
-        else {},
-        {
-            other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
-            for other in step.dataset.references
-        },
-    )
-
-
-def _has_moved(step: Step, standing: _Standing) -> bool:
-    """Whether what was judged is no longer what stands; most often nothing was committed at all."""
-    if current_snapshot(step.lake) == standing.snapshot:
-        return False
-    now = _standing(step, list(standing.raw))
-    return now.publishes != standing.publishes
-
-
-def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> LedgerEntry:
-    counts = _onto(judgement.counts[each.key], each, judgement)
+def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> LedgerEntry:
+    counts = onto(judgement.counts[each.key], each, judgement.scope)
     entry = replace(
         step.entry(asset, each.key, Status.PUBLISHED),
         extracted=counts.extracted,
@@ -357,21 +273,8 @@ def _entry(step: Step, asset: str, each: _Waiting, judgement: Judgement) -> Ledg
     return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
 
 
-def _onto(counts: Counts, each: _Waiting, judgement: Judgement) -> Counts:
-    """What the partition comes to, where only its new versions were judged."""
-    if judgement.scope.since is None or each.last is None:
-        return counts
-    names = {*each.last.broken, *counts.broken}
-    return Counts(
-        extracted=each.last.extracted + counts.extracted,
-        rejected=each.last.quarantined + counts.rejected,
-        deduplicated=each.last.deduplicated + counts.deduplicated,
-        broken={n: each.last.broken.get(n, 0) + counts.broken.get(n, 0) for n in sorted(names)},
-    )
-
-
 def _publish(
-    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: _Standing
+    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: Standing
 ) -> None:
     """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
     name = step.dataset.name
@@ -391,9 +294,10 @@ def _publish(
     if merging and step.dataset.marks_deletes:
         carried = versions.carry_marked(step, in_partitions(good))
         chosen = f"{chosen} UNION ALL BY NAME FROM {CARRIED}"
+    kept: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
-        if _has_moved(step, standing):
+        if has_moved(step, standing):
             raise _MovedError
         released = quarantine.store(
             connection,
@@ -421,6 +325,8 @@ def _publish(
         messages = {key: message for key, message in off.items() if message}
         if messages:
             raise _UnreconciledError(messages)
+        if step.dataset.history:
+            kept[:] = history.keep(step, judgement, entries)
 
     publish(
         step.lake,
@@ -432,7 +338,7 @@ def _publish(
             versions.decided_rows(step) if merging else "",
         ),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, entries),
+        commit_with=lambda connection: ledger.record(connection, [*entries, *kept]),
     )
 
 

@@ -13,9 +13,18 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from platform_assets.pipeline import versions
-from platform_assets.pipeline.alignment import source_types
+from platform_assets.pipeline.raw_table import source_types
 from platform_assets.pipeline.steps import Step
-from platform_assets.pipeline.temporary import CARRIED, COPIES, MARKS, RANKED, RELATED, VERDICTS
+from platform_assets.pipeline.temporary import (
+    CARRIED,
+    COPIES,
+    DECIDED,
+    MARKS,
+    RANKED,
+    REJECTED,
+    RELATED,
+    VERDICTS,
+)
 from platform_assets.provenance import (
     DELETED,
     FILE_COLUMN,
@@ -125,8 +134,9 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
     partitions = scope.partitions
     try:
         condition = _condition(step, scope)
-        _judge_rules(step, condition)
-        _judge_python(step, condition)
+        find_verdicts(step, condition)
+        if step.dataset.history:
+            note_rejected(step, VERDICTS, REJECTED)
         if step.dataset.has_versions:
             versions.find_superseded(step, condition)
         else:
@@ -163,7 +173,7 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
             condition=condition,
         )
     finally:
-        for name in (VERDICTS, COPIES, RELATED, RANKED, MARKS, CARRIED):
+        for name in (VERDICTS, COPIES, REJECTED, RELATED, DECIDED, RANKED, MARKS, CARRIED):
             lake.execute(f"DROP TABLE IF EXISTS {name}")
 
 
@@ -214,21 +224,46 @@ def _judged(step: Step, condition: str) -> str:
     )
 
 
-def _judge_rules(step: Step, condition: str) -> None:
+def find_verdicts(step: Step, condition: str, into: str = VERDICTS) -> None:
+    """Keep the verdicts on rows that break something.
+
+    Args:
+        step: What to work on and with.
+        condition: SQL that picks the rows of the raw table.
+        into: The temporary table to make.
+    """
+    _judge_rules(step, condition, into)
+    _judge_python(step, condition, into)
+
+
+def note_rejected(step: Step, verdicts: str, into: str) -> None:
+    """Note which rows are rejected, before those that are superseded no longer are.
+
+    Args:
+        step: What to work on and with.
+        verdicts: The temporary table of the verdicts.
+        into: The temporary table to make.
+    """
+    step.lake.execute(
+        f"CREATE OR REPLACE TEMP TABLE {into} AS SELECT _rowid FROM {verdicts} WHERE _rejected"
+    )
+
+
+def _judge_rules(step: Step, condition: str, into: str) -> None:
     """Keep the verdicts on rows that break something.
 
     ``unnest`` of nothing is no row: a WHERE would be pushed below the query by the optimizer, and
     every rule evaluated twice.
     """
     step.lake.execute(
-        f"CREATE OR REPLACE TEMP TABLE {VERDICTS} AS "
+        f"CREATE OR REPLACE TEMP TABLE {into} AS "
         f"SELECT _row_id AS _rowid, {PARTITION_COLUMN}, _rejected, "
         "unnest(CASE WHEN _broken IS NOT NULL THEN [_broken] END) AS _broken "
         f"FROM ({_judged(step, condition)})"
     )
 
 
-def _judge_python(step: Step, condition: str) -> None:
+def _judge_python(step: Step, condition: str, into: str) -> None:
     """Add the verdicts of checks written in Python, run by pandera over bounded batches."""
     compiled = step.dataset.compiled
     if not compiled.python_rules:
@@ -251,12 +286,12 @@ def _judge_python(step: Step, condition: str) -> None:
     try:
         step.lake.execute(
             f"""
-            CREATE OR REPLACE TEMP TABLE {VERDICTS} AS
+            CREATE OR REPLACE TEMP TABLE {into} AS
             SELECT _rowid, any_value({PARTITION_COLUMN}) AS {PARTITION_COLUMN},
                    flatten(list(_broken ORDER BY source)) AS _broken,
                    bool_or(_rejected) AS _rejected
             FROM (
-                SELECT *, 0 AS source FROM {VERDICTS}
+                SELECT *, 0 AS source FROM {into}
                 UNION ALL BY NAME
                 SELECT _row_id AS _rowid, {PARTITION_COLUMN}, [rule] AS _broken,
                        {blocking or "false"} AS _rejected, 1 AS source

@@ -10,9 +10,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from platform_assets.errors import SourceError
-from platform_assets.pipeline.alignment import align_raw, source_names
+import duckdb
+
+from platform_assets.errors import SchemaDriftError, SourceError
+from platform_assets.pipeline import drift
 from platform_assets.pipeline.changes import load_changes
+from platform_assets.pipeline.drift import Judged, SchemaBook
+from platform_assets.pipeline.raw_table import align_raw, raw_rows
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -24,14 +28,18 @@ from platform_assets.pipeline.steps import (
     tells,
     with_seconds,
 )
-from platform_assets.provenance import FILE_COLUMN, PROVENANCE_COLUMNS
-from platform_assets.sources.base import ChangeSource, Extract, SourceInput, WindowSource
+from platform_assets.provenance import FILE_COLUMN
+from platform_assets.sources.base import Layouts, SourceInput, WindowSource
+from platform_assets.sources.change_source import ChangeSource
 from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, in_partitions, publish
+
+# What a source may raise that is no defect of the program.
+_SOURCE_ERRORS = (SourceError, duckdb.Error, OSError)
 
 
 class _UnreadableError(Exception):
@@ -46,7 +54,9 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Load partitions of a dataset from its source into its raw table.
 
     A partition whose input is that of its last publish is left alone; one for which nothing came
-    becomes empty; one that cannot be read keeps what it had.
+    becomes empty; one that cannot be read, or whose schema has changed in a way that the dataset's
+    policy does not allow, keeps what it had. Where the source is down, that is all of them: each
+    is noted as failed, and why.
 
     Args:
         step: What to work on and with.
@@ -54,33 +64,50 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
 
     Returns:
         What became of each partition.
-
-    Raises:
-        SourceError: The source itself is not there.
     """
     source = step.dataset.source
     if isinstance(source, ChangeSource):
         return load_changes(step, partitions)
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
-    inputs = source.inputs(step.access, partitions)
+    try:
+        inputs = source.inputs(step.access, partitions)
+    except _SOURCE_ERRORS as error:
+        down = [_failed(step, asset, key, error) for key in partitions]
+        record_alone(step, down)
+        return BatchReport(asset, {entry.partition: entry for entry in down})
     standing = ledger.published(step.lake, asset, partitions)
-    columns = source_names(step)
-    unchanged, waiting = [], []
+    columns = _source_columns(step)
+    unchanged, waiting, failed = [], [], []
     for each in inputs:
         last = standing.get(each.partition)
-        if last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
+        if each.error is not None:
+            failed.append(_failed(step, asset, each.partition, each.error))
+        elif last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
             unchanged.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
             waiting.append(each)
-    entries = {entry.partition: entry for entry in unchanged}
-    record_alone(step, unchanged)
+    entries = {entry.partition: entry for entry in (*unchanged, *failed)}
+    record_alone(step, [*unchanged, *failed])
+    book = SchemaBook(step)
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
-        for entry in _load_batch(step, asset, batch, columns):
+        for entry in _load_batch(step, asset, batch, columns, book):
             entries[entry.partition] = entry
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
+
+
+def _failed(step: Step, asset: str, partition: str, error: Exception) -> LedgerEntry:
+    return replace(
+        step.entry(asset, partition, Status.FAILED),
+        stopped_by=drift.STOPPED_BY if isinstance(error, SchemaDriftError) else "source",
+        message=describe(error),
+    )
+
+
+def _source_columns(step: Step) -> list[str]:
+    return [name for column in step.dataset.compiled.columns for name in column.sources]
 
 
 def _fingerprint(each: SourceInput, columns: Sequence[str]) -> str:
@@ -96,21 +123,28 @@ def _windows(step: Step) -> WindowSource:
 
 
 def _load_batch(
-    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str]
+    step: Step,
+    asset: str,
+    batch: Sequence[SourceInput],
+    columns: Sequence[str],
+    book: SchemaBook,
 ) -> Iterator[LedgerEntry]:
     started = time.perf_counter()
     source = _windows(step)
+    judged = Judged(step.dataset.name, step.run_id)
+    layouts: Layouts = {}
 
     def failed(each: SourceInput, error: Exception) -> LedgerEntry:
         if not tells(error):
             error = source.explain(step.dataset.name, each, error)
-        entry = replace(
-            step.entry(asset, each.partition, Status.FAILED),
-            bytes=each.bytes,
-            stopped_by="source",
-            message=describe(error),
-        )
-        record_alone(step, [entry])
+        entry = replace(_failed(step, asset, each.partition, error), bytes=each.bytes)
+
+        def record(connection: Connection) -> None:
+            ledger.record(connection, [entry])
+            if each.partition in judged.blocked:
+                judged.record(connection, {each.partition: 0})
+
+        in_transaction(step.lake, record)
         return entry
 
     def work(part: Sequence[SourceInput]) -> list[LedgerEntry]:
@@ -118,14 +152,23 @@ def _load_batch(
         refused: list[LedgerEntry] = []
         while part:
             try:
-                return refused + _publish_batch(step, asset, part, columns, started)
+                return refused + _publish_batch(step, asset, part, judged, layouts, started)
             except _UnreadableError as stop:
                 errors = stop.errors
             refused += [failed(e, errors[e.partition]) for e in part if e.partition in errors]
             part = [e for e in part if e.partition not in errors]
         return refused
 
-    faults = source.inspect(step.access, step.dataset.name, batch, columns)
+    faults: dict[str, Exception] = {}
+    try:
+        faults |= source.inspect(step.access, step.dataset.name, batch, columns)
+    except _SOURCE_ERRORS as error:
+        for each in batch:
+            yield failed(each, error)
+        return
+    layouts, unread = drift.read_layouts(step, [e for e in batch if e.partition not in faults])
+    judged = book.judge(layouts)
+    faults |= {**unread, **judged.blocked}
     for each in batch:
         if each.partition in faults:
             yield failed(each, faults[each.partition])
@@ -135,16 +178,27 @@ def _load_batch(
 
 
 def _publish_batch(
-    step: Step, asset: str, batch: Sequence[SourceInput], columns: Sequence[str], started: float
+    step: Step,
+    asset: str,
+    batch: Sequence[SourceInput],
+    judged: Judged,
+    layouts: Layouts,
+    started: float,
 ) -> list[LedgerEntry]:
     table = tables.raw_table(step.dataset.name)
     by_key = {each.partition: each for each in batch}
+    present = drift.names_in(step.dataset.compiled.columns, layouts, list(by_key))
     extract = (
-        _windows(step).extract(step.access, step.dataset.name, batch, columns)
+        _windows(step).extract(step.access, step.dataset.name, batch, present)
         if any(each.items for each in batch)
         else None
     )
     held = align_raw(step, extract.columns if extract else None)
+    rows = (
+        raw_rows(step, extract.relation, extract.columns, held, judged.defaults)
+        if extract
+        else _no_rows(held)
+    )
     entries: list[LedgerEntry] = []
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
@@ -163,33 +217,29 @@ def _publish_batch(
                     step.entry(asset, key, Status.PUBLISHED),
                     extracted=count,
                     bytes=by_key[key].bytes,
-                    input_fingerprint=_fingerprint(by_key[key], columns),
+                    input_fingerprint=_fingerprint(by_key[key], _source_columns(step)),
                 )
                 for key, count in rows.items()
             ],
             started,
         )
 
+    def commit_with(connection: Connection) -> None:
+        ledger.record(connection, entries)
+        judged.record(connection, {entry.partition: entry.extracted for entry in entries})
+
     publish(
         step.lake,
-        Publish(table, list(by_key), _rows(extract, held), list(held)),
+        Publish(table, list(by_key), rows, list(held)),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, entries),
+        commit_with=commit_with,
     )
     return entries
 
 
-def _rows(extract: Extract | None, held: Mapping[str, str]) -> str:
-    """The SELECT of new rows with exactly the table's columns."""
-    if extract is None:
-        return (
-            "SELECT "
-            + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
-            + " WHERE false"
-        )
-    given = {column.name.lower() for column in extract.columns} | set(PROVENANCE_COLUMNS)
-    selected = ", ".join(
-        quote_identifier(name) if name.lower() in given else f"NULL AS {quote_identifier(name)}"
-        for name in held
+def _no_rows(held: Mapping[str, str]) -> str:
+    return (
+        "SELECT "
+        + ", ".join(f"CAST(NULL AS VARCHAR) AS {quote_identifier(name)}" for name in held)
+        + " WHERE false"
     )
-    return f"SELECT {selected} FROM ({extract.relation})"

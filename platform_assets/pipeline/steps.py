@@ -15,8 +15,10 @@ import duckdb
 from platform_assets import __version__
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
-from platform_assets.sources.base import Access, Connections, Control
-from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.sources.base import Access, Connections
+from platform_assets.sources.change_source import Control
+from platform_assets.sources.retrying import Guard
+from platform_assets.warehouse import ledger, schemas, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -45,6 +47,7 @@ class Step:
         dataset: The dataset.
         lake: An open lake.
         connections: What each named connection of the sources leads to.
+        guard: What every call to a source's system goes through.
         run_id: The run, as the ledger names it.
         force: Whether to do again what is unchanged.
         batch_bytes: Bytes of source per transaction.
@@ -55,6 +58,7 @@ class Step:
     lake: Connection
     run_id: str
     connections: Connections = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
     force: bool = False
     batch_bytes: int = DEFAULT_BATCH_BYTES
     key_version: str = ""
@@ -62,7 +66,7 @@ class Step:
     @property
     def access(self) -> Access:
         """What the source reads through."""
-        return Access(self.lake, self.connections)
+        return Access(self.lake, self.connections, self.guard)
 
     def entry(self, asset: str, partition: str, status: Status) -> LedgerEntry:
         """A ledger entry with what is the same for the whole step."""
@@ -108,7 +112,7 @@ class BatchReport:
 
 
 def ensure_tables(step: Step) -> None:
-    """Create a dataset's cleaned table and quarantine, where they are missing."""
+    """Create a dataset's cleaned table, quarantine and history, where they are missing."""
     dataset = step.dataset
     cleaned = tables.cleaned_table(dataset.name)
     tables.ensure_dataset_tables(
@@ -116,12 +120,7 @@ def ensure_tables(step: Step) -> None:
         dataset.name,
         dataset.compiled.ddl(cleaned, "cleaned", dataset.cleaned_provenance),
     )
-    migrate.align(
-        step.lake,
-        dataset.name,
-        cleaned,
-        [*dataset.compiled.published_columns, *dataset.cleaned_provenance],
-    )
+    schemas.ensure(step.lake)
 
 
 def batches(partitions: Sequence[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:

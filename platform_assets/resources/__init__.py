@@ -5,18 +5,20 @@ a connection (``warehouse``, ``sources``).
 """
 
 from platform_assets.resources.connections import (
+    BucketResource,
     ConnectionResource,
     DatabaseResource,
     FolderResource,
-    HttpEndpointResource,
+    RestApiResource,
 )
 from platform_assets.resources.lake import LakeResource, lake_config
 
 __all__ = [
+    "BucketResource",
     "ConnectionResource",
     "DatabaseResource",
     "FolderResource",
-    "HttpEndpointResource",
     "LakeResource",
+    "RestApiResource",
     "lake_config",
 ]

@@ -4,21 +4,21 @@ Belongs here: what every kind of source must offer, and what it is given to read
 belong here: any kind of source, and what a connection is (``connections``).
 
 There are two ways to read, and a source has one of them. A ``WindowSource`` gives all rows of a
-partition, which replace what was held (files, tables read in full). A ``ChangeSource`` gives what
-has changed since a cursor, which is appended to what is held (tables with a watermark, snapshot
-diffs, change logs). Both tell their schema before a row is used.
+partition, which replace what was held (files, tables read in full). A ``ChangeSource``
+(``change_source``) gives what has changed since a cursor, which is appended to what is held (tables
+with a watermark, snapshot diffs, change logs). Both tell their schema before a row is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 import duckdb
 
 from platform_assets.errors import SourceError
+from platform_assets.sources.retrying import Guard
 
 Connections = Mapping[str, object]
 """What each named connection leads to, such as the folder that files are delivered to."""
@@ -35,10 +35,13 @@ class Access:
         engine: The engine that reads; a source may attach a database to it, load an extension,
             or make temporary tables of its own.
         connections: What each named connection leads to.
+        guard: What every call to a source's system goes through: its connection's breaker, and
+            retries. (A folder on this machine is no such system.)
     """
 
     engine: duckdb.DuckDBPyConnection
     connections: Connections = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
 
     def connection(self, name: str, kind: type[C], *, reader: str, fix: str) -> C:
         """The connection of a name, which must be of one kind.
@@ -88,12 +91,15 @@ class SourceInput:
         items: What it consists of, such as file paths; empty: nothing came for this partition.
         bytes: Size in bytes.
         fingerprint: Changes whenever the content may have changed.
+        error: Why this partition, of several that were asked for, cannot be had; it then has no
+            items.
     """
 
     partition: str
     items: tuple[str, ...]
     bytes: int
     fingerprint: str
+    error: SourceError | None = None
 
 
 class Verify(Protocol):
@@ -158,8 +164,8 @@ class WindowSource(Source, Protocol):
         """What there is for these partitions, in their order; no row is read.
 
         Raises:
-            SourceError: The source itself is not there. (A partition for which nothing came is
-                not an error: it is empty.)
+            SourceError: The source itself is not there, for none of the partitions. (A partition
+                for which nothing came is not an error: it is empty.)
         """
         ...
 
@@ -180,11 +186,14 @@ class WindowSource(Source, Protocol):
     ) -> Mapping[str, SourceError]:
         """Look at the shape of each input before a row is used: errors by partition.
 
+        An input that lacks some of the columns is not at fault here: the dataset's drift policy
+        decides. One that has none of them is, for it is something else.
+
         Args:
             access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: What to look at.
-            columns: The columns that the contract names, as the source calls them.
+            columns: The columns that the contract names, by every name the source may have.
         """
         ...
 
@@ -197,7 +206,8 @@ class WindowSource(Source, Protocol):
             access: What to read through.
             dataset: The dataset's name, for messages.
             inputs: What to read; at least one has items.
-            columns: The columns that the contract names, as the source calls them.
+            columns: The columns that the contract names, as the source calls them; each is in one
+                of the inputs, and null in an input that lacks it.
         """
         ...
 
@@ -212,146 +222,25 @@ class WindowSource(Source, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Held:
-    """What the raw table of a change source holds already.
-
-    Attributes:
-        table: The raw table, quoted.
-        current: A SELECT of the newest version of every key, deleted ones left out: the source's
-            columns and ``_partition``.
-        types: The engine's type of each of the source's columns in it, by name.
-    """
-
-    table: str
-    current: str
-    types: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class ChangeRequest:
-    """What is asked of a change source.
-
-    Attributes:
-        dataset: The dataset's name, for messages.
-        key: The columns that identify a row, as the source calls them.
-        columns: The columns that the contract names, as the source calls them.
-        decimals: Decimals of each column that holds exact numbers, for control totals.
-        event_time: The column that says which partition a row belongs to; None: not cut.
-        cursor: Where the last load ended, as the source itself wrote it; None: nothing was loaded.
-        requested: The partitions that are asked for.
-        windows: Those of them that were never read, and are to be read whole.
-        again: Those of them that were read before, and are to be compared whole with what is held.
-        loaded: All partitions that were read before. A change that belongs to neither these nor
-            the windows is left for the first load of its partition.
-        held: What the raw table holds; None: there is none yet.
-        time_sql: Given a column and the source's types, the SQL of its value as a time in UTC.
-        partition_sql: Given the source's types and the SQL of the time of change, the SQL of the
-            partition that a row belongs to.
-    """
-
-    dataset: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    decimals: Mapping[str, int]
-    event_time: str | None
-    cursor: str | None
-    requested: tuple[str, ...]
-    windows: tuple[str, ...]
-    again: tuple[str, ...]
-    loaded: tuple[str, ...]
-    held: Held | None
-    time_sql: Callable[[str, Mapping[str, str]], str]
-    partition_sql: Callable[[Mapping[str, str], str], str]
-
-
-@dataclass(frozen=True)
-class Control:
-    """A control total: the same figure from the source itself and from what arrived.
-
-    Attributes:
-        name: What is counted or summed, such as ``rows`` or ``sum(total_amount)``.
-        at_source: As the source's own engine gives it.
-        arrived: As the rows that were read give it.
-    """
-
-    name: str
-    at_source: str
-    arrived: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether both are the same."""
-        return self.at_source == self.arrived
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What is known when all changes have been read.
-
-    Attributes:
-        cursor: Where this load ended; committed with the rows.
-        controls: Control totals of what was read.
-        notes: Sentences about what was not read yet, and why, for the run's log.
-    """
-
-    cursor: str
-    controls: tuple[Control, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What has changed since a cursor, ready to be read.
-
-    Attributes:
-        columns: The source's own columns.
-        read: Gives a SELECT of them, ``_partition``, ``_source_file``, ``_op``, ``_position``
-            (NULL: by the order of loads) and ``_changed_at``; to be called in the transaction in
-            which the rows are read, so that all queries see one state of the source.
-        ended: To be called with a relation of the staged rows, in the same transaction.
-        replaces: Whether the rows are all there is of the partitions asked for, which take the
-            place of what was held of them.
-        acknowledge: To be called after the commit: tells the source that it may forget. Where
-            that fails, the same changes may be given again.
-        order: SQL of what ``read`` gives, by which versions of one key at one position are
-            ordered; empty: there are none.
-    """
-
-    columns: tuple[SourceColumn, ...]
-    read: Callable[[], str]
-    ended: Callable[[str], Ended]
-    replaces: bool = False
-    acknowledge: Callable[[], None] = lambda: None
-    order: str = ""
+Layouts = Mapping[str, Mapping[str, tuple[SourceColumn, ...]]]
+"""The columns of each item, such as a file, by partition."""
 
 
 @runtime_checkable
-class ChangeSource(Source, Protocol):
-    """A source that gives what has changed since a cursor, deletes included."""
+class HasLayouts(Protocol):
+    """A window source whose items may each have columns of their own, such as files.
 
-    @property
-    def needs_key(self) -> bool:
-        """Whether its changes mean nothing without a key to find the row by."""
-        ...
+    Of any other window source, ``schema`` tells the columns of all inputs.
+    """
 
-    def schema(self, access: Access) -> tuple[SourceColumn, ...]:
-        """The columns as the source tells them now.
+    def layouts(self, access: Access, inputs: Sequence[SourceInput]) -> Layouts:
+        """The columns of each item of each input; no row is read.
 
-        Raises:
-            SourceError: The source cannot be read.
-        """
-        ...
-
-    def reading(self, access: Access, request: ChangeRequest) -> AbstractContextManager[Changes]:
-        """What has changed; the source stays open as long as the block lasts.
-
-        Nothing of the lake is locked meanwhile, so a slow source holds up nobody.
+        Args:
+            access: What to read through.
+            inputs: Inputs that passed ``inspect``.
 
         Raises:
-            SourceError: The source cannot be read.
+            SourceError: An item cannot be read.
         """
         ...
-
-
-AnySource = WindowSource | ChangeSource

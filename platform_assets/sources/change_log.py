@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.sources.base import Access, ChangeRequest, Changes, Ended, SourceColumn
+from platform_assets.sources.base import Access, SourceColumn
+from platform_assets.sources.change_source import ChangeRequest, Changes, Ended
 from platform_assets.sources.envelope import ORDER, Envelopes, OnBadLine, Unit
-from platform_assets.sources.landing import CHUNK_BYTES, Landing, chunks_of, landing
+from platform_assets.sources.log_landing import CHUNK_BYTES, Landing, chunks_of, landing
 
 # Files that the cursor knows by name; older ones it knows by their time.
 REMEMBERED_FILES = 200

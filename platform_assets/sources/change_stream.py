@@ -13,21 +13,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import requests
 import urllib3
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.sources.base import Access, ChangeRequest, Changes, Ended, SourceColumn
-from platform_assets.sources.connections import HttpEndpoint
+from platform_assets.sources.base import Access, SourceColumn
+from platform_assets.sources.change_source import ChangeRequest, Changes, Ended
+from platform_assets.sources.connections import RestApi
 from platform_assets.sources.envelope import ORDER, Envelopes, OnBadLine, Unit
-from platform_assets.sources.landing import Landing, landing
+from platform_assets.sources.log_landing import Landing, landing
+from platform_assets.sources.rest_client import RestClient
 
 DEFAULT_MAX_EVENTS = 500_000
 DEFAULT_MAX_SECONDS = 60.0
-CONNECT_SECONDS = 10.0
 _CHUNK_BYTES = 65_536
 _SCHEMA_EVENTS = 100
 
@@ -82,7 +83,7 @@ class HttpLines:
 
     Attributes:
         path: What is added to the connection's address.
-        connection: Name of the connection, which leads to an HTTP endpoint.
+        connection: Name of the connection, which leads to an API.
         after: Name of the parameter that takes the position.
     """
 
@@ -105,44 +106,27 @@ class HttpLines:
             seconds: How long to wait for something new.
 
         Raises:
-            SourceError: The server does not answer, or with an error.
+            requests.RequestException: The server does not answer, or with an error.
+            SourceError: There is no such connection, or it sends its callers elsewhere.
         """
-        endpoint = access.connection(
+        api = access.connection(
             self.connection,
-            HttpEndpoint,
+            RestApi,
             reader=f"HttpLines(path={self.path!r})",
-            fix=f"pass resources={{'{self.connection}': HttpEndpointResource(url=…)}} "
+            fix=f"pass resources={{'{self.connection}': RestApiResource(base_url=…)}} "
             "to build_definitions",
         )
-        where = f"HttpLines(path={self.path!r}), {endpoint.url}"
-        try:
-            response = requests.get(
-                endpoint.url.rstrip("/") + "/" + self.path.lstrip("/"),
+        with RestClient(
+            self.connection, replace(api, timeout=min(api.timeout, seconds)), access.guard
+        ) as client:
+            request = requests.Request(
+                "GET",
+                client.url(self.path),
                 params={} if after is None else {self.after: str(after)},
-                headers=endpoint.headers,
-                stream=True,
-                timeout=(CONNECT_SECONDS, seconds),
-                # A redirect would carry the headers, and a secret with them, elsewhere.
-                allow_redirects=False,
+                headers={"Accept": "application/x-ndjson, application/json"},
             )
-        except requests.RequestException as error:
-            raise SourceError(
-                "A stream does not answer",
-                where=where,
-                expected="an answer to GET",
-                found=type(error).__name__,
-                fix="see that it runs and can be reached, and correct the connection's url",
-            ) from None
-        with response:
-            if response.status_code != requests.codes.ok:
-                raise SourceError(
-                    "A stream refuses to give its events",
-                    where=where,
-                    expected="status 200",
-                    found=f"status {response.status_code}",
-                    fix="correct the path, or the connection's token",
-                )
-            yield _HttpBody(response)
+            with client.stream(request, f"GET {self.path}") as response:
+                yield _HttpBody(response)
 
 
 class _HttpBody:

@@ -18,7 +18,8 @@ import duckdb
 
 from platform_assets.errors import SourceError
 from platform_assets.provenance import DELETED
-from platform_assets.sources.base import TEXT, Held
+from platform_assets.sources.base import TEXT
+from platform_assets.sources.change_source import Held
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
 

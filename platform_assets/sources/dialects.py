@@ -25,6 +25,7 @@ from platform_assets.errors import SourceError
 from platform_assets.extensions import load_extension
 from platform_assets.sources.base import SourceColumn
 from platform_assets.sources.connections import Database
+from platform_assets.sources.failure import TransientSourceError
 from platform_assets.sql import quote_identifier, quote_literal
 
 ALIAS = "_source"
@@ -88,8 +89,12 @@ class Dialect(ABC):
         """SQL of a column's exact value."""
 
     @abstractmethod
-    def total(self, column: str, scale: int) -> str:
-        """SQL of the exact sum of a column in units of its last decimal, as text."""
+    def total(self, column: str) -> str:
+        """SQL of the exact sum of a column of numbers, as text."""
+
+    @abstractmethod
+    def text_total(self, column: str, scale: int) -> str:
+        """SQL of the exact sum of those values of a column that are numbers, as text."""
 
 
 class Postgres(Dialect):
@@ -134,10 +139,14 @@ class Postgres(Dialect):
             return column
         return f"{column}::text AS {column}"
 
-    def total(self, column: str, scale: int) -> str:
-        """``numeric`` adds up exactly; infinities and NaN are left out."""
+    def total(self, column: str) -> str:
+        """``numeric`` adds up exactly."""
+        return f"sum({column})::text"
+
+    def text_total(self, column: str, scale: int) -> str:
+        """Of a ``numeric`` without precision, infinities and NaN are left out."""
         number = f"CASE WHEN {column}::text ~ '^[+-]?[0-9]+([.][0-9]+)?$' THEN {column}::text END"
-        return f"trunc(coalesce(sum(({number})::numeric), 0) * 10 ^ {scale}::numeric)::text"
+        return f"trunc(sum(({number})::numeric), {scale})::text"
 
 
 class MySql(Dialect):
@@ -190,11 +199,14 @@ class MySql(Dialect):
             value = column
         return f"CAST({value} AS CHAR) AS {column}"
 
-    def total(self, column: str, scale: int) -> str:
+    def total(self, column: str) -> str:
+        """``DECIMAL`` adds up exactly."""
+        return f"CAST(sum({column}) AS CHAR)"
+
+    def text_total(self, column: str, scale: int) -> str:
         """``DECIMAL`` adds up exactly."""
         number = f"CASE WHEN {column} REGEXP '^[+-]?[0-9]+([.][0-9]+)?$' THEN {column} END"
-        decimal = f"coalesce(sum(CAST({number} AS DECIMAL(38,{scale}))), 0)"
-        return f"CAST(CAST({decimal} * {10**scale} AS DECIMAL(65,0)) AS CHAR)"
+        return f"CAST(sum(CAST({number} AS DECIMAL(38,{scale}))) AS CHAR)"
 
 
 class Sqlite(Dialect):
@@ -205,12 +217,13 @@ class Sqlite(Dialect):
     def attach(self, database: Database, settings: str = "") -> list[str]:
         """The file; SQLite would make a new one where there is none."""
         if database.path is None or not database.path.is_file():
-            raise SourceError(
+            raise TransientSourceError(
                 "The database of a source is not there",
+                reason="no such file",
                 where=database.place,
                 expected="a SQLite file",
                 found="nothing",
-                fix="correct the connection's path",
+                fix="put it back, or correct the connection's path",
             )
         path = quote_literal(str(database.path))
         return [f"ATTACH {path} AS {ALIAS} (TYPE sqlite, READ_ONLY)"]
@@ -233,12 +246,16 @@ class Sqlite(Dialect):
             f"ELSE {long} END ELSE CAST({column} AS TEXT) END AS {column}"
         )
 
-    def total(self, column: str, scale: int) -> str:
+    def total(self, column: str) -> str:
+        """All of SQLite is text to the engine."""
+        return self.text_total(column, 0)
+
+    def text_total(self, column: str, scale: int) -> str:
         """In whole units of the last decimal, which SQLite adds up as integers."""
         text = f"CAST({column} AS TEXT)"
         is_number = f"{text} GLOB '*[0-9]*' AND {text} NOT GLOB '*[^0-9.+-]*'"
         units = f"CAST(round(CAST({column} AS REAL) * {10**scale}) AS INTEGER)"
-        return f"CAST(coalesce(sum(CASE WHEN {is_number} THEN {units} END), 0) AS TEXT)"
+        return f"CAST(sum(CASE WHEN {is_number} THEN {units} END) AS TEXT) || 'e-{scale}'"
 
 
 DIALECTS: dict[str, Dialect] = {each.kind: each for each in (Postgres(), MySql(), Sqlite())}
@@ -258,45 +275,29 @@ def _secret(kind: str, database: Database) -> str:
 
 @contextmanager
 def attached(
-    engine: duckdb.DuckDBPyConnection, database: Database, reader: str, settings: str = ""
+    engine: duckdb.DuckDBPyConnection, database: Database, settings: str = ""
 ) -> Iterator[Dialect]:
     """A database that the engine can ask, as long as the block lasts.
 
     Args:
         engine: The engine.
         database: Where it is and how to sign in.
-        reader: Who asks, for messages.
         settings: Options of a Postgres session, such as ``-c TimeZone=UTC``.
 
     Raises:
-        SourceError: It is not there, or refuses.
+        SourceError: A file is not there.
+        duckdb.Error: The database does not answer, or refuses. The text may hold a password; it is
+            for ``Access.guard`` to read, and for nobody else.
     """
     dialect = DIALECTS[database.kind]
     load_extension(engine, dialect.extension)
     try:
-        try:
-            for statement in dialect.attach(database, settings):
-                engine.execute(statement)
-        except duckdb.Error as error:
-            raise unreachable(database, reader, error) from None
+        for statement in dialect.attach(database, settings):
+            engine.execute(statement)
         yield dialect
     finally:
         engine.execute(f"DETACH DATABASE IF EXISTS {ALIAS}")
         engine.execute(f"DROP SECRET IF EXISTS {ALIAS}")
-
-
-def unreachable(database: Database, reader: str, error: duckdb.Error) -> SourceError:
-    """The error about a database that does not answer, without what would give a secret away."""
-    said = str(error).splitlines()[0].rpartition('": ')[2]
-    if database.password is not None:
-        said = said.replace(database.password.get_secret_value(), "***")
-    return SourceError(
-        "The database of a source does not answer",
-        where=f"{reader}, {database.place}",
-        expected="a database that lets this user read",
-        found=said,
-        fix="see that it runs and can be reached, and correct the connection's settings",
-    )
 
 
 def describe(
@@ -307,10 +308,7 @@ def describe(
     Raises:
         SourceError: There is no such table, or this user may not see it.
     """
-    try:
-        rows = engine.execute(f"FROM {dialect.query(dialect.columns_sql(table))}").fetchall()
-    except duckdb.Error as error:
-        raise unreachable(database, reader, error) from None
+    rows = engine.execute(f"FROM {dialect.query(dialect.columns_sql(table))}").fetchall()
     if not rows:
         raise SourceError(
             "A source's table does not exist",

@@ -1,13 +1,12 @@
 """Debezium's envelope: landed lines become events, each with what happened, where and when.
 
-Belongs here: the SQL that reads a line, whatever it is wrapped in. Does not belong here: where the
-lines come from (``change_log``, ``change_stream``).
+Belongs here: events, their columns and their positions. Does not belong here: the SQL that reads a
+line (``envelope_parsing``), and where the lines come from (``change_log``, ``change_stream``).
 
-A line is an envelope (``op``, ``before``, ``after``, ``source``, ``ts_ms``), bare or as ``payload`` beside its
-``schema``, and with or without its key (``{"key": …, "value": …}``); a value of null is a tombstone,
-which says nothing that the delete before it has not said. The engine reads numbers as binary
-floating point where they have a fraction, so such numbers are made text before a line is parsed.
-"""  # noqa: E501 # names of fields
+A line is an envelope (``op``, ``before``, ``after``, ``source``, ``ts_ms``), bare or as ``payload``
+beside its ``schema``, with or without its key (``{"key": …, "value": …}``); a value of null is a
+tombstone, which says nothing that the delete before it has not said.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +19,10 @@ import duckdb
 
 from platform_assets.errors import SourceError
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN, PLATFORM_COLUMNS
-from platform_assets.sources.base import TEXT, ChangeRequest, Control, SourceColumn
-from platform_assets.sources.landing import MAX_LINE_BYTES, SEPARATOR, Landing
+from platform_assets.sources.base import TEXT, SourceColumn
+from platform_assets.sources.change_source import ChangeRequest, Control
+from platform_assets.sources.envelope_parsing import ESCAPED_MARK, MARK, parsed, pointer
+from platform_assets.sources.log_landing import MAX_LINE_BYTES, SEPARATOR, Landing
 from platform_assets.sql import literal_list, quote_literal
 from platform_assets.sql import quote_identifier as q
 
@@ -35,14 +36,6 @@ ORDER = "_position, _place"
 
 _EVENTS, _PIECES, _REJECTS, _SCANS = "_log_events", "_log_pieces", "_log_rejects", "_log_scans"
 _SHOWN_LINES = 5
-# What stands before a number that was made text; no value of a source begins like this.
-_MARK, _ESCAPED_MARK = "\x01\x02", r"\u0001\u0002"
-_HAS_FRACTION = r"[:,\[]\s*-?[0-9]+[.eE]"
-# Everything up to a number outside of quotes that has a fraction, then that number; or the rest.
-_UP_TO_NUMBER = (
-    r'((?:"(?:[^"\\]|\\.)*"|[^"])*?)'
-    r"(?:(-?[0-9]+(?:\.[0-9]+(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))|$)"
-)
 _MARKED_NUMBER = r'"\\u0001\\u0002([^"]*)"'
 _TIMES: Mapping[Unit, str] = {
     "days": "DATE '1970-01-01' + CAST({} AS INTEGER)",
@@ -90,7 +83,10 @@ class Envelopes:
             f"CREATE OR REPLACE TEMP TABLE {_PIECES} AS FROM (VALUES "
             f"{pieces or '(0, NULL, NULL, 1)'}) AS t(number, path, name, first_line)"
         )
-        self.engine.execute(f"CREATE OR REPLACE TEMP TABLE {_EVENTS} AS {self._parsed()}")
+        self.engine.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_EVENTS} AS "
+            + parsed(self._lines(), self.key, self.position)
+        )
         self._refuse_unreadable()
         if self.on_bad_line == "refuse":
             self._refuse_bad()
@@ -110,88 +106,6 @@ class Envelopes:
             f"parallel=false, strict_mode=false, max_line_size={MAX_LINE_BYTES}, "
             f"store_rejects=true, rejects_table='{_REJECTS}', rejects_scan='{_SCANS}')"
         )
-
-    def _parsed(self) -> str:
-        """The query over all lines, one step of unwrapping upon the other."""
-        up_to, then = quote_literal(_UP_TO_NUMBER), quote_literal(f'\\1"{_ESCAPED_MARK_SQL}\\2"')
-        empty = quote_literal(f'"{_ESCAPED_MARK}"')
-        text = (
-            f"CASE WHEN regexp_matches(line, {quote_literal(_HAS_FRACTION)}) "
-            # The end of the line counts as a number, of no digits.
-            f"THEN replace(regexp_replace(line, {up_to}, {then}, 'g'), {empty}, '') ELSE line END"
-        )
-        position = (
-            quote_literal(_pointer(*self.position.split("."))) if self.position else "'/source/lsn'"
-        )
-        told = (
-            "['/op', '/before', '/after', '/ts_ms', '/source/ts_ms', '/source/file', "
-            f"'/source/pos', {position}]"
-        )
-        keys = ", ".join(quote_literal(_pointer(name)) for name in self.key)
-        none = f"list_value({', '.join(['NULL'] * len(self.key))})"
-        own_key, told_key = (
-            f"CASE WHEN json_type({each}) = 'OBJECT' THEN json_extract_string({each}, [{keys}]) "
-            f"ELSE {none} END"
-            if self.key
-            else "NULL"
-            for each in ("row_", "key_")
-        )
-        number = "TRY_CAST(said[8] AS BIGINT)"
-        row = _object("CASE WHEN said[1] = 'd' THEN said[2] ELSE said[3] END")
-        key = _object(_unwrapped("key_", "json_type(key_, '/schema') IS NOT NULL"))
-        value = _unwrapped("value", "json_type(value, '/op') IS NULL")
-        binlog = (
-            "TRY_CAST(regexp_extract(said[6], '[.]([0-9]+)$', 1) AS BIGINT) * 4294967296 "
-            "+ TRY_CAST(said[7] AS BIGINT)"
-        )
-        both = (
-            "list_transform(list_zip(own_key, told_key), lambda p: coalesce(p[1], p[2]))"
-            if self.key
-            else "NULL"
-        )
-        key_missing = f"len(list_filter({both}, lambda k: k IS NULL)) > 0" if self.key else "false"
-        no_key = "false" if self.key else "true"
-        return f"""
-            SELECT piece, kind, op, row_, key_, {both} AS keys,
-                   CASE WHEN kind = 'event' THEN position END AS position, changed,
-                   problem, CASE WHEN problem IS NOT NULL THEN line END AS line,
-                   contains(coalesce(row_, ''), {quote_literal(_ESCAPED_MARK)}) AS marked
-            FROM (SELECT *, CASE WHEN blank THEN 'blank' WHEN problem IS NOT NULL THEN 'bad'
-                                 WHEN tombstone THEN 'tombstone' ELSE 'event' END AS kind
-            FROM (SELECT *, CASE WHEN blank OR tombstone THEN NULL
-                     WHEN NOT valid THEN 'it is not JSON'
-                     WHEN op IS NULL THEN 'it has no op'
-                     WHEN op NOT IN ('c', 'u', 'd', 'r') THEN 'its op is none of c, u, d and r'
-                     WHEN row_ IS NULL AND (op <> 'd' OR {no_key})
-                        THEN 'it has no row'
-                     WHEN {key_missing} THEN 'it has no key'
-                     WHEN position IS NULL THEN 'it has no position' END AS problem
-            FROM (SELECT *, {own_key} AS own_key, {told_key} AS told_key
-            FROM (SELECT piece, line, blank, valid, tombstone, said[1] AS op,
-                     {row} AS row_, {key} AS key_,
-                     {f"coalesce({number}, {binlog})" if self.position is None else number}
-                        AS position,
-                     TRY(make_timestamp(
-                         TRY_CAST(coalesce(said[5], said[4]) AS BIGINT) * 1000)) AS changed
-            FROM (SELECT *, CASE WHEN valid AND NOT tombstone AND value IS NOT NULL
-                     THEN json_extract_string(value, {told}) END AS said
-            FROM (SELECT * EXCLUDE (value, tombstone), {value} AS value,
-                     tombstone OR (has[1] IS NULL AND {_is_null_payload("value")}) AS tombstone
-            FROM (SELECT *,
-                     CASE WHEN has[1] IS NULL THEN {_object("coalesce(top[2], top[3])")}
-                          ELSE text END AS value,
-                     top[1] AS key_,
-                     coalesce(text = 'null' OR (has[1] IS NULL AND top[2] IS NULL
-                              AND top[3] IS NULL AND (has[2] = 'NULL' OR has[3] = 'NULL')), false)
-                              AS tombstone
-            FROM (SELECT *,
-                     CASE WHEN valid THEN json_type(text, ['/op', '/value', '/payload']) END AS has,
-                     CASE WHEN valid THEN json_extract_string(text, ['/key', '/value', '/payload'])
-                     END AS top
-            FROM (SELECT *, coalesce(json_valid(text), false) AS valid
-            FROM (SELECT filename AS piece, line, coalesce(trim(line, ' \t'), '') = '' AS blank,
-                         trim({text}, ' \t') AS text
-            FROM {self._lines()}))))))))))"""
 
     def _refuse_unreadable(self) -> None:
         """Raise where the engine could not take a line at all."""
@@ -277,7 +191,7 @@ class Envelopes:
         """
         own = [column.name for column in columns if column.name != LINE_COLUMN]
         kept = len(own) < len(columns)
-        pointers = "[" + ", ".join(quote_literal(_pointer(name)) for name in own) + "]"
+        pointers = "[" + ", ".join(quote_literal(pointer(name)) for name in own) + "]"
         keys = {name.lower() for name in self.key}
         marked = self.engine.execute(f"SELECT bool_or(marked) FROM {_EVENTS}").fetchone() == (True,)
         values = [
@@ -312,13 +226,12 @@ class Envelopes:
         """SQL of a column's text."""
         value = f"x[{number}]"
         if key:
-            pointer = quote_literal(_pointer(name))
-            value = f"coalesce({value}, json_extract_string(key_, {pointer}))"
+            value = f"coalesce({value}, json_extract_string(key_, {quote_literal(pointer(name))}))"
         if marked:
-            mark = quote_literal(_MARK)
+            mark = quote_literal(MARK)
             value = (
-                f"CASE WHEN starts_with({value}, {mark}) THEN substr({value}, {len(_MARK) + 1}) "
-                f"WHEN contains({value}, {quote_literal(_ESCAPED_MARK)}) THEN regexp_replace("
+                f"CASE WHEN starts_with({value}, {mark}) THEN substr({value}, {len(MARK) + 1}) "
+                f"WHEN contains({value}, {quote_literal(ESCAPED_MARK)}) THEN regexp_replace("
                 f"{value}, {quote_literal(_MARKED_NUMBER)}, '\\1', 'g') ELSE {value} END"
             )
         unit = {each.lower(): unit for each, unit in self.units.items()}.get(name.lower())
@@ -367,34 +280,3 @@ class Envelopes:
             f"SELECT count(*) FROM {_EVENTS} WHERE kind IN {literal_list(kinds)}"
         ).fetchone()
         return int(row[0]) if row else 0
-
-
-# In a replacement, a backslash is itself only when doubled.
-_ESCAPED_MARK_SQL = _ESCAPED_MARK.replace("\\", "\\\\")
-
-
-def _pointer(*names: str) -> str:
-    """A JSON pointer: any name can be written in one."""
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
-
-
-def _object(text: str) -> str:
-    """A text where it is a JSON object, else NULL."""
-    return f"CASE WHEN json_valid({text}) AND json_type({text}) = 'OBJECT' THEN {text} END"
-
-
-def _unwrapped(text: str, lacks: str) -> str:
-    """What a schema stands beside, or the text itself where there is none.
-
-    Args:
-        text: SQL of the text.
-        lacks: SQL that tells that the text itself is not what is looked for.
-    """
-    return (
-        f"CASE WHEN json_valid({text}) AND json_type({text}, '/payload') = 'OBJECT' AND {lacks} "
-        f"THEN json_extract_string({text}, '/payload') ELSE {text} END"
-    )
-
-
-def _is_null_payload(text: str) -> str:
-    return f"coalesce(json_valid({text}) AND json_type({text}, '/payload') = 'NULL', false)"

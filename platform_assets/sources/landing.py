@@ -1,185 +1,311 @@
-"""Landing: lines of a log brought beside the engine, whole lines only, in bounded pieces.
+"""Where an API's answers are kept: raw records in files, attempt by attempt, each with a manifest.
 
-Belongs here: cutting bytes into whole lines, and counting them without the engine. Does not belong
-here: where the bytes come from (``change_log``, ``change_stream``), and what a line says
-(``envelope``).
+Belongs here: writing records so that a killed fetch goes on where it stopped, and reading back
+what is there. Does not belong here: what is asked of the API (``rest_api``).
 
-A log may be written to while it is read, may be compressed, or may never end. What is landed stands
-still, and the engine reads several pieces side by side.
+A partition's folder has a folder per attempt. An attempt's manifest is replaced as a whole after
+each file that is safely on disk, and names the files that count. The newest attempt that is
+complete is the partition's content; one that is not complete is never read.
 """
 
 from __future__ import annotations
 
+import fcntl
+import gzip
+import hashlib
 import json
+import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any
 
-import duckdb
+from platform_assets.batch_size import BatchSize
 
-from platform_assets.errors import SourceError
-
-CHUNK_BYTES = 1 << 20
-PIECE_BYTES = 32 << 20
-MAX_LINE_BYTES = 8_000_000
-SEPARATOR = "\x1f"
-# No JSON holds it, so a line with it is no JSON, before and after.
-_FOREIGN = b"\x01"
-_BLANK = re.compile(rb"\n[ \t]*(?=\n)")
-_LONE_CR = re.compile(rb"\r(?!\n)")
+MANIFEST = "manifest.json"
+# The content before the newest one stays: a step may still be reading it.
+KEPT_ATTEMPTS = 2
+_ATTEMPT = re.compile(r"\d{6}")
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Whole lines of one log.
+class LandedFile:
+    """One file of records.
 
     Attributes:
-        path: The file that they are in.
-        name: What they came from, as provenance tells it.
-        first_line: The number that the first of them has there.
+        name: In the attempt's folder.
+        records: How many.
+        bytes: Before compression.
+        sha256: Of the records, before compression.
+        pages: The first and the last page that it holds.
     """
 
-    path: Path
     name: str
-    first_line: int
+    records: int
+    bytes: int
+    sha256: str
+    pages: tuple[int, int]
 
 
 @dataclass
-class Taken:
-    """What was landed of one log.
+class Manifest:
+    """How far an attempt has come.
 
     Attributes:
-        bytes: How many of its bytes.
-        lines: How many lines, blank ones included.
-        left: Bytes after them that are no whole line.
+        started: When it began, in seconds since 1970.
+        files: What is safely on disk.
+        pages: Pages that were landed.
+        content: Changes with every record.
+        names: The names that the records have at their top.
+        next: Where the next page is, as the paginator writes it; None: there is none.
+        watch: What the loop detection remembers.
+        total: How many records the API says that there are.
+        complete: Whether all pages are landed.
+        offered: Whether it was handed to a load; the next one asks the API again.
     """
 
-    bytes: int = 0
-    lines: int = 0
-    left: int = 0
+    started: float
+    files: list[LandedFile] = field(default_factory=list)
+    pages: int = 0
+    content: str = ""
+    names: list[str] = field(default_factory=list)
+    next: dict[str, Any] | None = None
+    watch: dict[str, Any] = field(default_factory=dict)
+    total: int | None = None
+    complete: bool = False
+    offered: bool = False
+
+    @property
+    def records(self) -> int:
+        """Records that are safely on disk."""
+        return sum(each.records for each in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Their bytes before compression."""
+        return sum(each.bytes for each in self.files)
 
 
 @dataclass
-class Landing:
-    """A folder that lines are landed in.
+class Attempt:
+    """One fetch of a partition.
 
     Attributes:
-        folder: The folder.
-        pieces: What was landed.
-        lines: Lines that are not blank, counted from the bytes.
+        folder: Where its files are.
+        manifest: How far it has come.
     """
 
     folder: Path
-    pieces: list[Piece] = field(default_factory=list)
-    lines: int = 0
+    manifest: Manifest
 
-    def take(
-        self, name: str, chunks: Iterable[bytes], *, first_line: int = 1, ended: bool = False
-    ) -> Taken:
-        """Land whole lines; a last one without a line end, only where nothing of it is missing.
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files."""
+        return tuple(str(self.folder / each.name) for each in self.manifest.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a record does."""
+        return hashlib.sha256(self.manifest.content.encode()).hexdigest()[:16]
+
+    def save(self) -> None:
+        """Replace the manifest, as a whole and safely."""
+        text = json.dumps(asdict(self.manifest), indent=1)
+        _write_whole(self.folder / MANIFEST, text.encode())
+
+    def discard(self) -> None:
+        """Forget it: what follows could not be told from what came before."""
+        shutil.rmtree(self.folder)
+
+
+def read_attempt(folder: Path) -> Attempt:
+    """The attempt of a folder."""
+    values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    files = [LandedFile(**{**f, "pages": tuple(f["pages"])}) for f in values.pop("files")]
+    return Attempt(folder, Manifest(files=files, **values))
+
+
+class Landing:
+    """The attempts of one partition.
+
+    Args:
+        folder: The partition's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process fetches this partition; a killed one no longer does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def attempts(self) -> list[Attempt]:
+        """All attempts, oldest first."""
+        folders = sorted(p for p in self.folder.glob("*") if _ATTEMPT.fullmatch(p.name))
+        return [read_attempt(path) for path in folders if (path / MANIFEST).is_file()]
+
+    def waiting(self, since: float) -> Attempt | None:
+        """The newest attempt, where it is unfinished or was never handed to a load.
 
         Args:
-            name: What they come from.
-            chunks: Their bytes.
-            first_line: The number of the first line there.
-            ended: Whether nothing can follow: then the last line is what it is.
-
-        Raises:
-            SourceError: A line is longer than a line may be.
+            since: An attempt that began before this moment is too old to be gone on with.
         """
-        taken, rest = Taken(), b""
-        with _Pieces(self, name, first_line) as pieces:
-            for chunk in chunks:
-                head, mark, tail = chunk.rpartition(b"\n")
-                if not mark:
-                    rest += tail
-                else:
-                    pieces.write(block := rest + head + mark, taken)
-                    taken.bytes += len(block)
-                    rest = tail
-                if len(rest) > MAX_LINE_BYTES:
-                    raise SourceError(
-                        "A line of a change log is too long",
-                        where=f"{name}, line {first_line + taken.lines}",
-                        expected=f"at most {MAX_LINE_BYTES:,} bytes",
-                        found="more",
-                        fix="see that each event is on a line of its own",
-                    )
-            if rest.strip() and (ended or _is_whole(rest)):
-                pieces.write(rest + b"\n", taken)
-                taken.bytes += len(rest)
-                rest = b""
-        taken.left = len(rest.strip())
-        return taken
+        newest = next(reversed(self.attempts()), None)
+        if newest is None or newest.manifest.started < since:
+            return None
+        done = newest.manifest.complete and newest.manifest.offered
+        return None if done else newest
+
+    def begin(self) -> Attempt:
+        """A new attempt; unfinished ones before it are forgotten."""
+        for each in self.attempts():
+            if not each.manifest.complete:
+                each.discard()
+        numbers = [int(p.name) for p in self.folder.glob("*") if _ATTEMPT.fullmatch(p.name)]
+        folder = self.folder / f"{max(numbers, default=0) + 1:06}"
+        folder.mkdir()
+        made = Attempt(folder, Manifest(started=time.time()))
+        made.save()
+        return made
+
+    def prune(self) -> None:
+        """Delete attempts that are complete and older than those that are kept."""
+        complete = [each for each in self.attempts() if each.manifest.complete]
+        for each in complete[:-KEPT_ATTEMPTS]:
+            each.discard()
 
 
-class _Pieces:
-    """The pieces that one log is written to."""
+class Writer:
+    """Lands an attempt's pages: a file after each so many records.
 
-    def __init__(self, landing: Landing, name: str, first_line: int) -> None:
-        self._landing, self._name, self._first = landing, name, first_line
-        self._file: BinaryIO | None = None
+    Args:
+        attempt: What to go on with.
+        size: How many records to collect in a file; it follows how long the disk takes.
+    """
 
-    def __enter__(self) -> _Pieces:
-        return self
+    def __init__(self, attempt: Attempt, size: BatchSize) -> None:
+        self.attempt = attempt
+        self.size = size
+        self._names = set(attempt.manifest.names)
+        self._part: gzip.GzipFile | None = None
+        self._raw: Any = None
+        self._hash = hashlib.sha256()
+        self._records = self._bytes = 0
+        self._seconds = 0.0
+        self._first_page = attempt.manifest.pages + 1
+        self._chain = attempt.manifest.content
+        self._pages = attempt.manifest.pages
+        for path in attempt.folder.glob("*.part"):
+            path.unlink()
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
+    @property
+    def records(self) -> int:
+        """Records landed and collected so far."""
+        return self.attempt.manifest.records + self._records
 
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+    @property
+    def page(self) -> int:
+        """The number of the page that comes next."""
+        return self._pages + 1
 
-    def write(self, block: bytes, taken: Taken) -> None:
-        lines = block.count(b"\n")
-        if b"\r" in block:
-            block = _LONE_CR.sub(_FOREIGN, block.replace(b"\r\n", b"\n"))
-        if SEPARATOR.encode() in block:
-            block = block.replace(SEPARATOR.encode(), _FOREIGN)
-        self._landing.lines += lines - len(_BLANK.findall(b"\n" + block))
-        if self._file is None:
-            path = self._landing.folder / f"{len(self._landing.pieces):08}.ndjson"
-            self._landing.pieces.append(Piece(path, self._name, self._first + taken.lines))
-            self._file = path.open("wb")
-        self._file.write(block)
-        taken.lines += lines
-        if self._file.tell() >= PIECE_BYTES:
-            self._close()
+    def add(self, records: Iterable[str], names: Iterable[str]) -> None:
+        """Collect a page."""
+        started = time.perf_counter()
+        data = "".join(f"{each}\n" for each in records).encode()
+        count = data.count(b"\n")
+        if count:
+            self._open().write(data)
+            self._hash.update(data)
+            page = hashlib.sha256(data).hexdigest()
+            self._chain = hashlib.sha256((self._chain + page).encode()).hexdigest()
+        self._records += count
+        self._bytes += len(data)
+        self._pages += 1
+        self._names.update(names)
+        self._seconds += time.perf_counter() - started
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to commit."""
+        return self._records >= self.size.current
+
+    def commit(
+        self,
+        following: Mapping[str, Any] | None,
+        watch: dict[str, Any],
+        total: int | None,
+        *,
+        complete: bool,
+    ) -> None:
+        """Put what was collected safely on disk, and note where to go on."""
+        started = time.perf_counter()
+        manifest = self.attempt.manifest
+        if self._part is not None:
+            manifest.files.append(self._close())
+        manifest.pages, manifest.content = self._pages, self._chain
+        manifest.names = sorted(self._names)
+        manifest.next = None if following is None else dict(following)
+        manifest.watch = watch
+        manifest.total, manifest.complete = total, complete
+        self.attempt.save()
+        if self._records:
+            self.size = self.size.after(self._seconds + time.perf_counter() - started)
+        self._records = self._bytes = 0
+        self._seconds = 0.0
+        self._first_page = self._pages + 1
+        self._hash = hashlib.sha256()
+
+    def close(self) -> None:
+        """Let go of what was not committed."""
+        if self._part is not None:
+            self._part.close()
+            self._raw.close()
+            self._part = None
+
+    def _open(self) -> gzip.GzipFile:
+        if self._part is None:
+            self._raw = (self.attempt.folder / f"{self._name()}.part").open("wb")
+            self._part = gzip.GzipFile("", "wb", 6, self._raw, mtime=0)
+        return self._part
+
+    def _name(self) -> str:
+        return f"pages-{self._first_page:06}.ndjson.gz"
+
+    def _close(self) -> LandedFile:
+        assert self._part is not None  # asked for only where something was written
+        self._part.close()
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        self._raw.close()
+        self._part = None
+        name = self._name()
+        (self.attempt.folder / f"{name}.part").rename(self.attempt.folder / name)
+        return LandedFile(
+            name=name,
+            records=self._records,
+            bytes=self._bytes,
+            sha256=self._hash.hexdigest(),
+            pages=(self._first_page, self._pages),
+        )
 
 
-def _is_whole(line: bytes) -> bool:
-    """Whether a line is a whole event: no beginning of an object is one."""
+def _write_whole(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".new")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
-
-
-@contextmanager
-def landing(engine: duckdb.DuckDBPyConnection) -> Iterator[Landing]:
-    """A folder where the engine spills to; it is removed when the block ends."""
-    row = engine.execute("SELECT current_setting('temp_directory')").fetchone()
-    scratch = Path(str(row[0])) if row and row[0] else None
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="landing-", dir=scratch) as folder:
-        yield Landing(Path(folder))
-
-
-class Readable(Protocol):
-    """What bytes can be read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
-        ...
-
-
-def chunks_of(file: Readable) -> Iterator[bytes]:
-    """A file's bytes from where it stands, in chunks of bounded size."""
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import duckdb
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.sources.base import TEXT, Access, ChangeRequest, Changes, SourceColumn
+from platform_assets.sources.base import TEXT, Access, SourceColumn
+from platform_assets.sources.change_source import ChangeRequest, Changes
 from platform_assets.sources.connections import Database
 from platform_assets.sources.decoding import Decoding
-from platform_assets.sources.dialects import Dialect, attached, describe, unreachable
+from platform_assets.sources.dialects import Dialect, attached, describe
 from platform_assets.sources.postgres_log import TEMPORARY, LogCursor, LogReading
 from platform_assets.sources.postgres_slot import look_at_slot, look_at_table, lsn
 from platform_assets.sql import quote_literal
@@ -25,6 +26,8 @@ DEFAULT_MAX_CHANGES = 500_000
 # How the log writes values must depend on no setting of the server or the role.
 _SETTINGS = "-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex "
 _SETTINGS += "-c extra_float_digits=1"
+# What Postgres says of a slot that is in use.
+_TAKEN = "is active for PID"
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,9 @@ class PostgresChanges:
     def _changes(self, reading: LogReading, cursor: LogCursor) -> Changes:
         try:
             after = reading.peek(cursor)
-        except duckdb.IOException as error:
-            raise self._refused(reading.database, error) from None
+        except duckdb.Error as error:
+            self._explain(error)
+            raise
         request = reading.request
         names = {name.lower(): name for name in reading.columns}
         decoding = Decoding(
@@ -163,8 +167,9 @@ class PostgresChanges:
                         f"AND confirmed_flush_lsn < '{kept}'"
                     )
                 ).fetchall()
-            except duckdb.IOException as error:
-                raise self._refused(self._database(access), error) from None
+            except duckdb.Error as error:
+                self._explain(error)
+                raise
 
     def _visit(self, access: Access, request: ChangeRequest, dialect: Dialect) -> LogReading:
         engine, database = access.engine, self._database(access)
@@ -198,7 +203,7 @@ class PostgresChanges:
             )
 
     def _attached(self, access: Access) -> AbstractContextManager[Dialect]:
-        return attached(access.engine, self._database(access), self._reader, _SETTINGS)
+        return attached(access.engine, self._database(access), _SETTINGS)
 
     def _database(self, access: Access) -> Database:
         found = access.connection(
@@ -218,12 +223,15 @@ class PostgresChanges:
             )
         return found
 
-    def _refused(self, database: Database, error: duckdb.Error) -> SourceError:
-        said = unreachable(database, self._reader, error).found.rpartition("ERROR:")[2].strip()
-        return SourceError(
-            "Postgres refuses to give the changes",
-            where=f"{self._reader}, {database.place}",
-            expected="a slot that nobody else reads",
-            found=said,
+    def _explain(self, error: duckdb.Error) -> None:
+        """Raise what a person understands where the slot is taken; all else is for the guard."""
+        if _TAKEN not in str(error):
+            return
+        # Asked for again and again, it would close the way to the database's other tables.
+        raise SourceError(
+            "Somebody else reads the replication slot",
+            where=self._reader,
+            expected="a slot of this dataset's own",
+            found="another reader, since this load began",
             fix="see that no other reader uses the slot, then run it again; it loses nothing",
-        )
+        ) from None

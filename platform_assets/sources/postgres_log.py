@@ -21,12 +21,8 @@ from typing import Protocol
 import duckdb
 
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
-from platform_assets.sources.base import (
-    Access,
-    ChangeRequest,
-    Control,
-    Ended,
-)
+from platform_assets.sources.base import Access
+from platform_assets.sources.change_source import ChangeRequest, Control, Ended
 from platform_assets.sources.connections import Database
 from platform_assets.sources.decoding import CHANGES, Decoding
 from platform_assets.sources.dialects import Dialect

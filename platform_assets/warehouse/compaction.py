@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
-from platform_assets.warehouse.tables import PLATFORM
+from platform_assets.warehouse.tables import INLINED, PLATFORM
 
 # The catalog's own tables, as DuckLake attaches them.
 CATALOG = quote_identifier(f"__ducklake_metadata_{LAKE}")
@@ -26,8 +26,7 @@ SMALL_BYTES = 32_000_000
 SMALL_FILES = 32
 INLINED_ROWS = 1_000
 KEPT_HOURS = 24
-_LEDGER = f"{PLATFORM}/ledger"
-BOOKS = (_LEDGER, f"{PLATFORM}/quarantine")
+BOOKS = tuple(f"{PLATFORM}/{name}" for name in (*INLINED, "quarantine"))
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class _Litter:
 
 
 def compact(connection: Connection, *names: str) -> list[str]:
-    """Merge what is too small of some tables, and of the ledger and the quarantine.
+    """Merge what is too small of some tables, and of the platform's own.
 
     Most often there is nothing to do, which takes 5 ms to see.
 
@@ -59,9 +58,10 @@ def compact(connection: Connection, *names: str) -> list[str]:
         The tables of which something was merged.
     """
     merged = []
-    if _inlined_ledger_rows(connection) >= INLINED_ROWS:
-        in_transaction(connection, _flush_ledger)
-        merged.append(_LEDGER)
+    for table, rows in _inlined_rows(connection).items():
+        if rows >= INLINED_ROWS:
+            _flush(connection, table)
+            merged.append(f"{PLATFORM}/{table}")
     for litter in _litter(connection, [*names, *BOOKS]):
         if litter.with_deletions >= SMALL_FILES:
             _rewrite(connection, litter)
@@ -96,28 +96,35 @@ def _litter(connection: Connection, names: Sequence[str]) -> list[_Litter]:
     return [_Litter(str(name), int(whole), int(deleted)) for name, whole, deleted in rows]
 
 
-def _inlined_ledger_rows(connection: Connection) -> int:
-    """Rows of the ledger that are still in the catalog, of every version of its schema."""
+def _inlined_rows(connection: Connection) -> dict[str, int]:
+    """Rows of the platform's tables that are still in the catalog, of every version of a schema."""
     places = connection.execute(
         f"""
-        SELECT inlined.table_name FROM {CATALOG}.ducklake_inlined_data_tables AS inlined
+        SELECT named.table_name, inlined.table_name
+        FROM {CATALOG}.ducklake_inlined_data_tables AS inlined
         JOIN {CATALOG}.ducklake_table AS named USING (table_id)
-        WHERE named.table_name = 'ledger' AND named.end_snapshot IS NULL
+        JOIN {CATALOG}.ducklake_schema AS schemas USING (schema_id)
+        WHERE schemas.schema_name = {quote_literal(PLATFORM)} AND named.end_snapshot IS NULL
+          AND named.table_name IN {literal_list(INLINED)}
         """
     ).fetchall()
-    total = 0
-    for (name,) in places:
+    totals: dict[str, int] = {}
+    for table, place in places:
         row = connection.execute(
-            f"SELECT count(*) FROM {CATALOG}.{quote_identifier(name)}"
+            f"SELECT count(*) FROM {CATALOG}.{quote_identifier(place)}"
         ).fetchone()
-        total += int(row[0]) if row else 0
-    return total
+        totals[str(table)] = totals.get(str(table), 0) + (int(row[0]) if row else 0)
+    return totals
 
 
-def _flush_ledger(connection: Connection) -> None:
-    connection.execute(
-        f"CALL ducklake_flush_inlined_data({quote_literal(LAKE)}, "
-        f"schema_name => {quote_literal(PLATFORM)}, table_name => 'ledger')"
+def _flush(connection: Connection, table: str) -> None:
+    """Write the rows of a table that are in the catalog to a file."""
+    in_transaction(
+        connection,
+        lambda con: con.execute(
+            f"CALL ducklake_flush_inlined_data({quote_literal(LAKE)}, "
+            f"schema_name => {quote_literal(PLATFORM)}, table_name => {quote_literal(table)})"
+        ),
     )
 
 

@@ -1,12 +1,12 @@
-"""A cleaned table follows its contract: added columns by itself, anything else when told to.
+"""A table follows its contract: added columns by itself, anything else when told to.
 
-Belongs here: bringing a table's columns to those of a contract. Does not belong here: comparing
-contracts, or filling partitions again (a changed contract makes them due by itself).
+Belongs here: bringing a table's columns to those of a contract, and rewriting one. Does not belong
+here: comparing contracts and the plan that follows (``pipeline.contract_plan``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from platform_assets.errors import PublishError
 from platform_assets.sql import quote_identifier
@@ -22,7 +22,12 @@ def table_columns(connection: Connection, table: str) -> dict[str, str]:
 
 
 def align(
-    connection: Connection, dataset: str, table: str, columns: Sequence[tuple[str, str]]
+    connection: Connection,
+    dataset: str,
+    table: str,
+    columns: Sequence[tuple[str, str]],
+    *,
+    commit_with: Callable[[Connection], object] | None = None,
 ) -> None:
     """Add the columns that a table lacks; refuse where more than that has changed.
 
@@ -34,13 +39,14 @@ def align(
         dataset: The dataset's name, for the message.
         table: The table, quoted.
         columns: Name and SQL type of each column that it should have.
+        commit_with: What must be committed together with the change, also where there is none.
 
     Raises:
         PublishError: A column has another type, or the contract no longer has it. Rows that are
             inserted all the same would be converted silently.
     """
     held, wanted = table_columns(connection, table), dict(columns)
-    if held == wanted:
+    if held == wanted and commit_with is None:
         return
     gone = [f"{name} is no longer in the contract" for name in held if name not in wanted]
     other = [
@@ -54,7 +60,8 @@ def align(
             where=f"dataset {dataset}, table {table}",
             expected="the same columns and types, or further ones",
             found="; ".join([*gone, *other]),
-            fix=f"platform-assets contracts rebuild {dataset}, then backfill its partitions",
+            fix=f"see what follows from it: platform-assets contracts diff {dataset}; "
+            f"do it: platform-assets contracts apply {dataset}",
         )
     added = [(name, sql_type) for name, sql_type in wanted.items() if name not in held]
 
@@ -63,24 +70,60 @@ def align(
             con.execute(
                 f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quote_identifier(name)} {sql_type}"
             )
+        if commit_with is not None:
+            commit_with(con)
 
     in_transaction(connection, widen)
 
 
-def rebuild(connection: Connection, table: str, ddl: str) -> None:
-    """Replace a cleaned table by an empty one with the contract's present columns.
+def rewrite_in_order(
+    connection: Connection,
+    table: str,
+    values: Mapping[str, str],
+    *,
+    without: Sequence[str] = (),
+) -> None:
+    """Give columns of a table other values, and so other types, in one transaction.
 
-    The raw rows stay, and the next backfill judges them by the new contract. Until then the table
-    is empty; what it held is in the lake's earlier snapshots.
+    Rows keep their order, by which copies and row numbers are told; their row ids change. An
+    UPDATE would keep those, and hold all rows in memory.
 
     Args:
         connection: An open lake.
         table: The table, quoted.
-        ddl: The CREATE TABLE of the new one.
+        values: The new value of a column as SQL over the old ones.
+        without: Columns to leave out.
     """
+    threads = connection.execute("SELECT current_setting('threads')").fetchone()
 
-    def replace(con: Connection) -> None:
-        con.execute(f"DROP TABLE IF EXISTS {table}")
-        con.execute(ddl)
+    def rewrite(con: Connection) -> None:
+        for statement in rewriting(table, values, without=without, in_order=True):
+            con.execute(statement)
 
-    in_transaction(connection, replace)
+    # Several threads write a file each, and the files do not follow the rows' order.
+    connection.execute("SET threads = 1")
+    try:
+        in_transaction(connection, rewrite)
+    finally:
+        connection.execute(f"SET threads = {threads[0] if threads else 1}")
+
+
+def rewriting(
+    table: str,
+    values: Mapping[str, str],
+    *,
+    without: Sequence[str] = (),
+    in_order: bool = False,
+) -> list[str]:
+    """The statements that give columns of a table other values; see ``rewrite_in_order``."""
+    made = table[:-1] + '__new"'
+    replaced = ", ".join(f"{sql} AS {quote_identifier(name)}" for name, sql in values.items())
+    excluded = ", ".join(quote_identifier(name) for name in without)
+    return [
+        f"CREATE TABLE {made} AS SELECT *"
+        + (f" EXCLUDE ({excluded})" if excluded else "")
+        + f" REPLACE ({replaced}) FROM {table}"
+        + (" ORDER BY rowid" if in_order else ""),
+        f"DROP TABLE {table}",
+        f"ALTER TABLE {made} RENAME TO {table.rpartition('.')[2]}",
+    ]

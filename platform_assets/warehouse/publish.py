@@ -140,5 +140,5 @@ def _same_columns(connection: Connection, staged: Publish) -> None:
             + "; unknown "
             + (", ".join(sorted(given - table)) or "none"),
             fix="the contract has changed since the table was made: platform-assets contracts "
-            "rebuild DATASET, then backfill its partitions",
+            "diff DATASET",
         )

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from platform_assets.errors import ContractError
-from platform_assets.resources import HttpEndpointResource
 from platform_assets.sources.base import Access
 from platform_assets.sources.change_stream import DebeziumStream, HttpLines
-from platform_assets.sources.connections import HttpEndpoint
+from platform_assets.sources.connections import Bearer, RestApi
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
 from platform_assets_tests.conftest import lake_in
@@ -72,10 +70,12 @@ def log(httpserver: HTTPServer) -> Log:
 
 @pytest.fixture
 def sync(httpserver: HTTPServer, log: Log, tmp_path: Path) -> Iterator[Sync]:
-    endpoint = HttpEndpointResource(url=httpserver.url_for(""), token=TOKEN).connection
-    assert TOKEN not in repr(endpoint)
     with connect(lake_in(tmp_path)) as lake:
-        yield Sync(_dataset(), lake, {"stream": endpoint})
+        yield Sync(_dataset(), lake, {"stream": _api(httpserver.url_for(""), TOKEN)})
+
+
+def _api(url: str, token: str) -> RestApi:
+    return RestApi(url, Path(), auth=Bearer(token))
 
 
 def _dataset(**options: Any) -> Any:
@@ -169,7 +169,7 @@ def test_a_stream_in_chunks_gives_what_has_come_while_it_stays_open(sync: Sync) 
         serving.start()
         try:
             sync.dataset = _dataset(max_seconds=0.5)
-            sync.connections = {"stream": HttpEndpoint(f"http://127.0.0.1:{server.server_port}")}
+            sync.connections = {"stream": _api(f"http://127.0.0.1:{server.server_port}", TOKEN)}
             sync()
         finally:
             over.set()
@@ -189,13 +189,13 @@ def test_the_schema_takes_nothing_from_the_stream(sync: Sync, log: Log) -> None:
 
 
 def test_a_stream_that_refuses_or_is_down(sync: Sync, log: Log, httpserver: HTTPServer) -> None:
-    sync.connections = {"stream": HttpEndpoint(httpserver.url_for(""), SecretStr("another"))}
+    sync.connections = {"stream": _api(httpserver.url_for(""), "another")}
     message = sync()[0].failed[DAYS[0]].message
-    assert "status 401" in message
+    assert "HTTP 401" in message
     assert "another" not in message
-    sync.connections = {"stream": HttpEndpoint("http://127.0.0.1:1")}
-    assert "A stream does not answer" in sync()[0].failed[DAYS[0]].message
+    sync.connections = {"stream": _api("http://127.0.0.1:1", TOKEN)}
+    assert "A source does not answer" in sync()[0].failed[DAYS[0]].message
     sync.connections = {}
-    assert "HttpEndpointResource" in sync()[0].failed[DAYS[0]].message
+    assert "RestApiResource" in sync()[0].failed[DAYS[0]].message
     with pytest.raises(ContractError, match="could take nothing"):
         _dataset(max_events=0)

@@ -257,11 +257,10 @@ def test_a_source_that_is_not_there_fails_the_run(world: World) -> None:
     (world.folder / "things").rmdir()
     result = world.run(WEEK, RAW)
     assert not result.success
-    (event,) = (e for e in result.all_events if e.event_type is dg.DagsterEventType.STEP_FAILURE)
-    error = event.step_failure_data.error
-    assert error is not None
-    assert error.cause is not None
-    assert "The folder of a source does not exist" in error.cause.message
+    told = failures(result)["raw_things"]
+    assert f"{len(WEEK)} partition(s) of raw/things were not published" in told
+    assert "The folder of a source does not exist" in told
+    assert world.status(RAW) == (set(), set(WEEK))
 
 
 def test_a_partition_outside_of_the_range_is_refused(world: World) -> None:

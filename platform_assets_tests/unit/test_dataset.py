@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from platform_assets.contracts import Contract, Field, Key
 from platform_assets.errors import ContractError, PartitionError, PlatformError
 from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.sources.change_log import DebeziumFiles
+from platform_assets.sources.tables import FullTable, SnapshotTable
 from platform_assets_tests.support import things
 
 
@@ -36,6 +38,53 @@ def test_deletes_can_be_marked_only_where_they_are_told() -> None:
     changes = DebeziumFiles("things.ndjson")
     marked = things(source=changes, deletes="mark", partitions=Unpartitioned())
     assert marked.cleaned_provenance[-1] == ("_deleted_at", "TIMESTAMP")
+
+
+class Masked(Contract):
+    """Whose key is not told apart."""
+
+    thing_id: str = Key(pii="mask")
+
+
+class Dated(Contract):
+    """With a column that a history has of its own."""
+
+    thing_id: str = Key()
+    Valid_To: str = Field(nullable=True)
+
+
+class Keyless(Contract):
+    """Without a key."""
+
+    thing_id: str = Field()
+
+
+@pytest.mark.parametrize(
+    ("options", "title", "found"),
+    [
+        ({}, "the source gives no changes", "CsvFiles"),
+        ({"source": FullTable("things")}, "the source gives no changes", "FullTable"),
+        (
+            {"source": SnapshotTable("things"), "contract": Keyless},
+            "which row a change is of",
+            "none",
+        ),
+        (
+            {"source": SnapshotTable("things"), "contract": Masked},
+            "not be told apart",
+            "pii='mask'",
+        ),
+        ({"source": SnapshotTable("things"), "contract": Dated}, "the history's own", "Valid_To"),
+    ],
+)
+def test_a_history_that_could_not_be_kept_is_refused(
+    options: dict[str, Any], title: str, found: str
+) -> None:
+    with pytest.raises(ContractError, match=title) as caught:
+        things(history=True, partitions=Unpartitioned(), **options)
+    assert "dataset things" in caught.value.where
+    assert caught.value.found == found
+    assert caught.value.fix
 
 
 class Broken(Contract):

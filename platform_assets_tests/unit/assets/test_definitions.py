@@ -31,9 +31,9 @@ ASSETS = {
     "staging/stg_products",
 }
 CHECKS = {
-    "raw/customers": {"partitions_published"},
-    "raw/orders": {"partitions_published"},
-    "raw/products": {"partitions_published"},
+    "raw/customers": {"partitions_published", "schema"},
+    "raw/orders": {"partitions_published", "schema"},
+    "raw/products": {"partitions_published", "schema"},
     "cleaned/customers": {
         "consent__castable",
         "consent__not_null",

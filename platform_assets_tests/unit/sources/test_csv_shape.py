@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from platform_assets.sources import csv_shape
-from platform_assets.sources.csv_shape import HeaderError, LineEnds
+from platform_assets.sources.csv_dialect import Dialect, HeaderError, Preparation, read_header
+from platform_assets.sources.csv_shape import Fault, Shape
+
+PLAIN = Dialect()
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "file.csv"
+def look(content: str | bytes, dialect: Dialect = PLAIN, block: int = 4096, **asked: int) -> Shape:
+    data = io.BytesIO(content.encode() if isinstance(content, str) else content)
+    return csv_shape.shape(csv_shape.blocks_of(data, block), dialect, **asked)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +35,36 @@ def file(tmp_path: Path) -> Path:
         (b"a,b\n\xff\n", ["a", "b"]),
     ],
 )
-def test_a_header_is_the_first_record(file: Path, content: bytes, header: list[str]) -> None:
-    file.write_bytes(content)
-    assert csv_shape.read_header(file, ",", '"') == header
+def test_a_header_is_the_first_record(content: bytes, header: list[str]) -> None:
+    assert read_header(io.BytesIO(content), PLAIN) == header
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"a,\xff\n", "bytes that are not UTF-8"), (b"a," + b"x" * 200_000, "too long")],
 )
-def test_a_first_record_that_is_no_header(file: Path, content: bytes, message: str) -> None:
-    file.write_bytes(content)
+def test_a_first_record_that_is_no_header(content: bytes, message: str) -> None:
     with pytest.raises(HeaderError, match=message):
-        csv_shape.read_header(file, ",", '"')
+        read_header(io.BytesIO(content), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("content", "how", "header"),
+    [
+        ("a,b\n".encode("utf-16"), Preparation("utf-16"), ["a", "b"]),
+        ("é,b\r\n".encode("latin-1"), Preparation("latin-1"), ["é", "b"]),
+        (b"title\n\n# note\na,b\n", Preparation(skip=2, comment="#"), ["a", "b"]),
+    ],
+)
+def test_a_header_of_a_file_that_needs_preparing(
+    content: bytes, how: Preparation, header: list[str]
+) -> None:
+    assert read_header(io.BytesIO(content), PLAIN, how) == header
+
+
+def test_a_header_of_another_encoding_is_refused() -> None:
+    with pytest.raises(HeaderError, match="not UTF-16"):
+        read_header(io.BytesIO(b"\xff\xfea\x00\x00\xd8b\x00"), PLAIN, Preparation("utf-16"))
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 4096])
@@ -54,30 +73,58 @@ def test_a_first_record_that_is_no_header(file: Path, content: bytes, message: s
         st.lists(st.text(st.sampled_from('ab ,"\n'), max_size=6), min_size=2, max_size=2),
         max_size=8,
     ),
-    end=st.sampled_from(["\n", "\r\n"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
     last=st.booleans(),
 )
 def test_records_are_counted_as_python_counts_them(
-    tmp_path_factory: pytest.TempPathFactory,
-    block: int,
-    rows: list[list[str]],
-    end: str,
-    last: bool,
+    block: int, rows: list[list[str]], end: str, last: bool
 ) -> None:
-    file = tmp_path_factory.getbasetemp() / f"records-{block}.csv"
     out = io.StringIO(newline="")
-    csv.writer(out, lineterminator=end).writerows([["x", "y"], *rows])
+    # Python quotes a line end only where it is its own.
+    quoting = csv.QUOTE_ALL if end == "\r" else csv.QUOTE_MINIMAL
+    csv.writer(out, lineterminator=end, quoting=quoting).writerows([["x", "y"], *rows])
     content = out.getvalue() if last else out.getvalue().removesuffix(end)
-    file.write_text(content, encoding="utf-8", newline="")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_shape, "BLOCK_BYTES", block)
-        patch.setattr(csv_shape, "COUNTED_BYTES", block)
-        records = csv_shape.count_records(file, '"')
-        assert (records.count, records.open_line) == (len(rows) + 1, None)
-        assert csv_shape.count_lines(file) == len(content.split("\n")) - (content[-1:] == "\n")
-        kinds = csv_shape.line_ends(file, '"')
-        assert kinds.odd_line is None
-        assert kinds.first in ({"\n": "LF", "\r\n": "CRLF"}[end], "")
+    found = look(content, block=block, fields=2)
+    assert (found.records, found.delimiters) == (len(rows) + 1, len(rows) + 1)
+    assert (found.fault, found.open_line, found.odd, found.ragged) == (None,) * 4
+    assert found.end in ({"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[end], "")
+    counted = csv_shape.count(io.BytesIO(content.encode()), PLAIN)
+    assert counted.lines == len(content.split("\n")) - (content[-1:] == "\n")
+    assert counted.delimiters == content.count(",")
+    assert counted.special == content.count('"') + content.count("\r")
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 4096])
+@given(content=st.text(st.sampled_from('a,"\r\n'), max_size=14))
+def test_a_file_is_without_fault_exactly_where_a_strict_reader_takes_it(
+    block: int, content: str
+) -> None:
+    found = look(content, block=block)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row]
+    except csv.Error:
+        assert found.fault or found.open_line
+        return
+    if found.odd is None:
+        assert (found.fault, found.open_line) == (None, None)
+        assert (found.records, found.delimiters) == (len(rows), sum(len(r) - 1 for r in rows))
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 4096])
+@given(
+    rows=st.lists(
+        st.lists(st.text(st.sampled_from('ab,"\\\n'), max_size=6), min_size=2, max_size=2),
+        max_size=8,
+    )
+)
+def test_escaped_quotes_end_no_field(block: int, rows: list[list[str]]) -> None:
+    quoted = [
+        ",".join('"' + each.replace("\\", "\\\\").replace('"', '\\"') + '"' for each in row)
+        for row in rows
+    ]
+    found = look("".join(f"{line}\n" for line in quoted), Dialect(escape="\\"), block, fields=2)
+    assert (found.records, found.delimiters, found.fault) == (len(rows), len(rows), None)
+    assert (found.ragged, found.open_line) == (None, None)
 
 
 @pytest.mark.parametrize("block", [1, 2, 5, 4096])
@@ -91,43 +138,79 @@ def test_records_are_counted_as_python_counts_them(
         ("a,b\n\n\n1,2\n\n", 2, None),
         ("\n\n", 0, None),
         ("", 0, None),
+        ("\ufeff", 0, None),
     ],
 )
 def test_an_open_quote_is_found_with_its_line(
-    file: Path, monkeypatch: pytest.MonkeyPatch, block: int, content: str, count: int, line: int
+    block: int, content: str, count: int, line: int
 ) -> None:
-    monkeypatch.setattr(csv_shape, "BLOCK_BYTES", block)
-    file.write_text(content, newline="")
-    records = csv_shape.count_records(file, '"')
-    assert (records.count, records.open_line) == (count, line)
+    found = look(content, block=block)
+    assert (found.records, found.open_line) == (count, line)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4096])
 @pytest.mark.parametrize(
-    ("content", "ends"),
+    ("content", "end", "odd"),
     [
-        ("", LineEnds("")),
-        ("a", LineEnds("")),
-        ("a\nb\n", LineEnds("LF")),
-        ("a\r\nb\r\n", LineEnds("CRLF")),
-        ("a\rb\r", LineEnds("CR")),
-        ("a\r", LineEnds("CR")),
-        ("a\nb\r\nc\n", LineEnds("LF", 2, "CRLF")),
-        ("a\r\nb\r\nc\n", LineEnds("CRLF", 3, "LF")),
-        ("a\nb\rc\n", LineEnds("LF", 2, "CR")),
-        ("a\nb\r", LineEnds("LF", 2, "CR")),
-        ('a\n"b\r\nc"\n', LineEnds("LF")),
+        ("", "", None),
+        ("a", "", None),
+        ("a\nb\n", "LF", None),
+        ("a\r\nb\r\n", "CRLF", None),
+        ("a\rb\r", "CR", None),
+        ("a\r", "CR", None),
+        ("a\nb\r\nc\n", "LF", Fault(2, "CRLF")),
+        ("a\r\nb\r\nc\n", "CRLF", Fault(3, "LF")),
+        ("a\nb\rc\n", "LF", Fault(2, "CR")),
+        ("a\nb\r", "LF", Fault(2, "CR")),
+        ('a\n"b\r\nc"\n', "LF", None),
     ],
 )
 def test_line_ends_and_where_they_change(
-    file: Path, monkeypatch: pytest.MonkeyPatch, block: int, content: str, ends: LineEnds
+    block: int, content: str, end: str, odd: Fault | None
 ) -> None:
-    monkeypatch.setattr(csv_shape, "BLOCK_BYTES", block)
-    file.write_text(content, newline="")
-    assert csv_shape.line_ends(file, '"') == ends
+    found = look(content, block=block)
+    assert (found.end, found.odd) == (end, odd)
 
 
-def test_a_delimiter_is_guessed_among_the_common_ones(file: Path) -> None:
-    file.write_text("a;b;c\n1;2;3\n")
-    assert csv_shape.guess_delimiter(file, 3) == ";"
-    assert csv_shape.guess_delimiter(file, 4) is None
+@pytest.mark.parametrize("block", [1, 2, 4096])
+@pytest.mark.parametrize(
+    ("content", "escape", "fault"),
+    [
+        ('a\n"b"c\n', '"', Fault(2, "text after the quote that closes a field")),
+        ('a\n"b" \n', '"', Fault(2, "text after the quote that closes a field")),
+        ('a\n""b\n', '"', Fault(2, "text after the quote that closes a field")),
+        ('5" pipe,"x"\n', '"', None),
+        ('5 "pipe",x\n', '"', None),
+        ('a\n1,  "b"\n', '"', Fault(2, "a blank before the quote that opens a field")),
+        ('a\n "b"\n', '"', Fault(2, "a blank before the quote that opens a field")),
+        ('a\n"b\\n"\n', "\\", Fault(2, "an escape before something that needs none")),
+        ("a\n\\b\n", "\\", Fault(2, "an escape before something that needs none")),
+        ("a\n\\\\b\n", "\\", Fault(2, "an escape outside of quotes")),
+        ('a\n"b""c"\n', "\\", Fault(2, "text after the quote that closes a field")),
+        ('a\n""\n', "\\", None),
+    ],
+)
+def test_a_quote_that_does_not_keep_the_dialect(
+    block: int, content: str, escape: str, fault: Fault | None
+) -> None:
+    assert look(content, Dialect(escape=escape), block).fault == fault
+
+
+@pytest.mark.parametrize("block", [1, 2, 4096])
+@pytest.mark.parametrize(
+    ("content", "ragged"),
+    [
+        ("a,b\n1,2\n", None),
+        ("a,b\n1,2,\n3,4\n", Fault(2, "3 fields")),
+        ("a,b\n1,2\n\n3", Fault(4, "1 fields")),
+        ('a,b\n"1,\n",2\n3,4,', Fault(4, "3 fields")),
+    ],
+)
+def test_the_first_record_of_another_width(block: int, content: str, ragged: Fault | None) -> None:
+    assert look(content, block=block, fields=2).ragged == ragged
+
+
+def test_memory_stays_bounded_in_a_file_of_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_shape, "BLOCK_BYTES", 10)
+    pieces = csv_shape.whole(csv_shape.blocks_of(io.BytesIO(b'"' * 100)), PLAIN)
+    assert max(len(piece) for piece in pieces) <= 20

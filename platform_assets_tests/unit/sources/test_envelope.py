@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platform_assets.errors import SourceError
-from platform_assets.sources.base import ChangeRequest
+from platform_assets.sources.change_source import ChangeRequest
 from platform_assets.sources.envelope import Envelopes
-from platform_assets.sources.landing import landing
+from platform_assets.sources.log_landing import landing
 
 REQUEST = ChangeRequest(
     dataset="things", key=("id",), columns=("id",), decimals={}, event_time=None, cursor=None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.warehouse import compaction, ledger
+from platform_assets.warehouse import compaction, cursors, ledger
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -119,3 +119,16 @@ def test_daily_work_does_not_pile_up_files(site: Site, monkeypatch: pytest.Monke
     assert [name for (name,) in site.cleaned(columns="thing_id")] == [
         f"t{number}" for number in range(len(DAYS))
     ]
+
+
+def test_cursors_stay_few_files_too(lake: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "INLINED_ROWS", 20)
+    compact(lake)
+    for load in range(1, compaction.INLINED_ROWS + 1):
+        cursor = cursors.Cursor(load, str(load))
+        cursors.record(lake, "things", cursor, "a run")
+    assert "platform/cursors" in compact(lake)
+    assert cursors.current(lake, "things") == cursors.Cursor(
+        compaction.INLINED_ROWS, str(compaction.INLINED_ROWS)
+    )
+    assert "platform/cursors" not in compact(lake)

@@ -1,0 +1,76 @@
+"""What a judgement rests on: if it moves before the commit, the judgement is made again.
+
+Belongs here: noting it and comparing. Does not belong here: judging and publishing (``clean``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from platform_assets.pipeline.steps import Step
+from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse.lake import current_snapshot
+from platform_assets.warehouse.ledger import LedgerEntry
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the verdicts on a batch depend on.
+
+    Attributes:
+        snapshot: Of the lake, before the others were read.
+        raw: The publish that the raw rows of each partition stand at.
+        cleaned: The snapshot of the publish that its cleaned rows stand at.
+        referred: The snapshot of the newest publish of each dataset referred to.
+        raw_columns: The raw table's; where a type changed, its rows were written anew, with other
+            row ids.
+    """
+
+    snapshot: int
+    raw: Mapping[str, LedgerEntry]
+    cleaned: Mapping[str, int | None]
+    referred: Mapping[str, int]
+    raw_columns: Mapping[str, str]
+
+    @property
+    def publishes(self) -> tuple[Mapping[str, object], ...]:
+        """What has to stay as it is: snapshots, and the raw table's columns."""
+        raw = {key: entry.snapshot for key, entry in self.raw.items()}
+        return raw, self.cleaned, self.referred, self.raw_columns
+
+
+def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
+    """What a judgement of partitions rests on now.
+
+    Args:
+        step: What to work on and with.
+        partitions: The partitions to be judged.
+    """
+    # The snapshot comes first: what is committed between the queries counts as moved.
+    snapshot = current_snapshot(step.lake)
+    return Standing(
+        snapshot,
+        ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
+        {
+            key: entry.snapshot
+            for key, entry in ledger.published(
+                step.lake, f"cleaned/{step.dataset.name}", partitions
+            ).items()
+        }
+        if step.dataset.has_versions
+        else {},
+        {
+            other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
+            for other in step.dataset.references
+        },
+        migrate.table_columns(step.lake, tables.raw_table(step.dataset.name)),
+    )
+
+
+def has_moved(step: Step, standing: Standing) -> bool:
+    """Whether what was judged is no longer what stands; most often nothing was committed at all."""
+    if current_snapshot(step.lake) == standing.snapshot:
+        return False
+    now = standing_of(step, list(standing.raw))
+    return now.publishes != standing.publishes

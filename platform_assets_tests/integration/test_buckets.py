@@ -1,0 +1,161 @@
+"""Files in S3-compatible storage, on a real server that checks who asks."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+from moto.server import ThreadedMotoServer
+
+from platform_assets.errors import SourceError
+from platform_assets.resources import BucketResource
+from platform_assets.sources.base import Access
+from platform_assets.sources.connections import Bucket
+from platform_assets.sources.deliveries import CompletionFlag
+from platform_assets.sources.files import CsvFiles
+from platform_assets.sources.ndjson import NdjsonFiles
+from platform_assets.sources.parquet import ParquetFiles
+from platform_assets_tests.support import D1, D2, D3, HEADER, Site, row, text, things
+
+NAME = "deliveries"
+ALLOW = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A server with one bucket and one key that opens it."""
+
+    bucket: Bucket
+    client: Any
+
+    def put(self, name: str, content: str | bytes) -> None:
+        body = content.encode() if isinstance(content, str) else content
+        self.client.put_object(Bucket=NAME, Key=f"in/{name}", Body=body)
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Storage]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        options = {"endpoint_url": f"http://{host}:{port}", "region_name": "eu-west-1"}
+        anyone = {"aws_access_key_id": "x", "aws_secret_access_key": "y", **options}
+        users = boto3.client("iam", **anyone)
+        users.create_user(UserName="reader")
+        key = users.create_access_key(UserName="reader")["AccessKey"]
+        users.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=json.dumps(ALLOW))
+        # From here on the server checks every signature.
+        requests.post(f"http://{host}:{port}/moto-api/reset-auth", data=b"0", timeout=10)
+        client = boto3.client(
+            "s3",
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            **options,
+        )
+        client.create_bucket(
+            Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        resource = BucketResource(
+            bucket=NAME,
+            key_id=key["AccessKeyId"],
+            secret=key["SecretAccessKey"],
+            prefix="in",
+            endpoint=f"{host}:{port}",
+            region="eu-west-1",
+            path_style=True,
+            ssl=False,
+        )
+        assert key["SecretAccessKey"] not in repr(resource.connection)
+        yield Storage(resource.connection, client)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3(site: Site, storage: Storage) -> Site:
+    site.connections = {"files": storage.bucket}
+    return site
+
+
+def test_files_of_a_bucket_are_loaded_as_those_of_a_folder(s3: Site, storage: Storage) -> None:
+    storage.put(f"csv/{D1}/b[1].csv", text(row("b", note='"x\ny"'), row("c", quantity=-1)))
+    storage.put(f"csv/{D1}/a.csv.gz", gzip.compress(text(row("a")).encode()))
+    storage.put(f"csv/{D1}/deep/no.csv", "not one of them")
+    source = CsvFiles("csv/{partition}/*.csv*")
+    loaded, _ = s3.run(things("csv", source=source, max_bad_share=0.9), [D1, D2])
+    assert not loaded.failed
+    assert s3.raw("csv", "thing_id, _partition, _source_file") == [
+        ("a", D1, f"csv/{D1}/a.csv.gz"),
+        ("b", D1, f"csv/{D1}/b[1].csv"),
+        ("c", D1, f"csv/{D1}/b[1].csv"),
+    ]
+    assert s3.quarantine("csv", "source_file, row_number") == [(f"csv/{D1}/b[1].csv", 2)]
+
+
+def test_every_format_and_what_needs_a_copy(s3: Site, storage: Storage) -> None:
+    values = dict(zip(HEADER.split(","), row("a").split(","), strict=True))
+    storage.put(f"json/{D1}.ndjson", json.dumps(values))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({name: [value] for name, value in values.items()}), sink)
+    storage.put(f"parquet/{D1}.parquet", bytes(sink.getvalue()))
+    storage.put(f"utf16/{D1}.csv", text(row("a")).encode("utf-16"))
+    for name, source in (
+        ("json", NdjsonFiles("json/{partition}.ndjson")),
+        ("parquet", ParquetFiles("parquet/{partition}.parquet")),
+        ("utf16", CsvFiles("utf16/{partition}.csv", encoding="utf-16")),
+    ):
+        loaded, _ = s3.run(things(name, source=source), [D1])
+        assert not loaded.failed
+        assert s3.raw(name, "thing_id, price") == [("a", "1.00")]
+
+
+def test_a_changed_file_is_seen_and_a_bad_one_is_refused(s3: Site, storage: Storage) -> None:
+    source = CsvFiles("bad/{partition}.csv", complete=CompletionFlag("bad/{partition}.done"))
+    access = Access(s3.lake, s3.connections)
+    storage.put(f"bad/{D1}.csv", text(row("a"), row("b", note='"x"y')))
+    before = source.inputs(access, [D1])[0].fingerprint
+    storage.put(f"bad/{D2}.csv", text(row("a")))
+    storage.put(f"bad/{D3}.csv", text(row("a")))
+    for day in (D1, D2):
+        storage.put(f"bad/{day}.done", "")
+    loaded, _ = s3.run(things("bad", source=source), [D1, D2, D3])
+    assert set(loaded.failed) == {D1, D3}
+    assert f"s3://{NAME}/in/bad/{D1}.csv, line 3" in loaded.failed[D1].message
+    assert f"the flag s3://{NAME}/in/bad/{D3}.done" in loaded.failed[D3].message
+    storage.put(f"bad/{D1}.csv", text(row("a"), row("b", note='"xyz"')))
+    assert source.inputs(access, [D1])[0].fingerprint != before
+    assert not s3.run(things("bad", source=source), [D1])[0].failed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found", "fix"),
+    [
+        ({"bucket": "nobodys-bucket"}, "no such bucket", "create it"),
+        ({"secret": "not-the-secret"}, "access denied", "correct the key"),
+        ({"key_id": "AKIANOBODY"}, "access denied", "correct the key"),
+        ({"endpoint": "127.0.0.1:1"}, "network connection", "correct the endpoint"),
+    ],
+)
+def test_a_bucket_that_cannot_be_read(
+    s3: Site, storage: Storage, wrong: dict[str, str], found: str, fix: str
+) -> None:
+    bucket = replace(storage.bucket, **wrong)
+    s3.connections = {"files": bucket}
+    with pytest.raises(SourceError, match="bucket cannot be read") as caught:
+        s3.run(things("denied", source=CsvFiles("csv/{partition}.csv")), [D1])
+    assert repr(bucket.bucket) in caught.value.where
+    assert caught.value.found == found
+    assert fix in caught.value.fix
+    assert bucket.secret not in str(caught.value) + repr(bucket)
