@@ -22,6 +22,7 @@ from bench.measure import (
 )
 from bench.plan import DAYS, Plan
 from bench.results import Section, milliseconds, seconds, times
+from bench.source_cases import sources
 
 HISTORY_ORDERS_PER_DAY = 6_000
 SHORT_HISTORY, LONG_HISTORY = 365, 3_650
@@ -337,4 +338,5 @@ CASES = {
     "history": after_history,
     "dagster": orchestration,
     "start": start_up,
+    "sources": sources,
 }

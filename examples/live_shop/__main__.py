@@ -17,7 +17,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from examples.live_shop.datasets import ALL, START, customers, marketing_events, orders, products
+from examples.live_shop.datasets import (
+    ALL,
+    START,
+    customers,
+    marketing_events,
+    orders,
+    products,
+    tickets,
+)
 from examples.live_shop.definitions import API, DATABASE, FOLDER, TOKEN, defs
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
 from platform_assets.cli.instance import ensure_home, run_range, why_failed
@@ -109,6 +117,7 @@ def _compare(figures: list[DatasetSummary], truth: LiveTruth) -> list[Compared]:
         customers.name: truth.customers,
         products.name: truth.products,
         orders.name: truth.orders,
+        tickets.name: truth.tickets,
         marketing_events.name: sum(truth.marketing_events.values()),
     }
     return [

@@ -39,6 +39,7 @@ def test_every_row_of_a_shop_that_goes_on_is_accounted_for(installation: Install
         "customers": truth.customers,
         "products": truth.products,
         "orders": truth.orders,
+        "tickets": truth.tickets,
         "marketing_events": sum(truth.marketing_events.values()),
     }
     with connect(lake_in(root)) as lake:
