@@ -14,6 +14,7 @@ from typing import Any
 
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
+from platform_assets.pipeline.changes import touched_partitions
 from platform_assets.warehouse import tables
 from platform_assets.warehouse.lake import Connection
 from platform_assets_tests.source_tables import BAD, DAYS, Row, row
@@ -105,6 +106,10 @@ class Sync:
         )
         loaded = load_raw(step, days)
         return loaded, clean(step, [*loaded.good, *loaded.also])
+
+    def touched(self) -> list[str]:
+        """What a sensor sees."""
+        return touched_partitions(Step(self.dataset, self.lake, "look", self.connections), DAYS)
 
     def cleaned(self) -> dict[int, tuple[Any, ...]]:
         """The cleaned rows by key."""

@@ -8,36 +8,25 @@ stayed as they are between two looks. What was requested is remembered by finger
 partition that fails is not requested again until its files change.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
-from platform_assets.partitions import Daily, spans
 from platform_assets.resources import ConnectionResource, LakeResource
+from platform_assets.sensors.requests import at_work, run_requests
 from platform_assets.sources.base import Access
 from platform_assets.sources.deliveries import Delivery
 from platform_assets.warehouse import ledger, tables
 
 INTERVAL_SECONDS = 30
 MAX_PARTITIONS_PER_TICK = 100
-DATASET_TAG = "platform_assets/arrived"
-_RUNNING = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
+NAME = "arrival"
+LAYERS = ("raw", "cleaned", "quarantine")
 
 
 @dataclass
@@ -90,36 +79,6 @@ def due(
     return found
 
 
-def requests(
-    dataset: Dataset, found: Mapping[str, str], loaded_by: Mapping[str, str]
-) -> list[dg.RunRequest]:
-    """Runs of raw, cleaned and quarantine of partitions, neighbours in one run.
-
-    Args:
-        dataset: The dataset.
-        found: The partitions, with their fingerprints.
-        loaded_by: The run that loaded each last: what comes back as it once was is new again.
-    """
-    assets = [dg.AssetKey([layer, dataset.name]) for layer in ("raw", "cleaned", "quarantine")]
-    runs = []
-    for first, last in spans(found):
-        inside = [
-            f"{key}={value} {loaded_by.get(key, '')}"
-            for key, value in sorted(found.items())
-            if first <= key <= last
-        ]
-        digest = hashlib.sha256("\n".join(inside).encode()).hexdigest()[:16]
-        tags = {DATASET_TAG: dataset.name}
-        if isinstance(dataset.partitions, Daily):
-            tags |= {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        runs.append(
-            dg.RunRequest(
-                run_key=f"{dataset.name}:{first}:{last}:{digest}", asset_selection=assets, tags=tags
-            )
-        )
-    return runs
-
-
 def build_arrival_sensor(
     datasets: Sequence[Dataset], *, max_partitions: int = MAX_PARTITIONS_PER_TICK
 ) -> dg.SensorDefinition | None:
@@ -132,14 +91,10 @@ def build_arrival_sensor(
     of_files = [each for each in datasets if isinstance(each.source, Delivery)]
     if not of_files:
         return None
-    keys = [
-        dg.AssetKey([layer, each.name])
-        for each in of_files
-        for layer in ("raw", "cleaned", "quarantine")
-    ]
+    keys = [dg.AssetKey([layer, each.name]) for each in of_files for layer in LAYERS]
 
     @dg.sensor(
-        name="arrival",
+        name=NAME,
         target=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -148,7 +103,8 @@ def build_arrival_sensor(
     )
     def arrival(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         cursor = json.loads(context.cursor or "{}")
-        left, runs, kept, errors = max_partitions, [], {}, []
+        left, kept, errors = max_partitions, {}, []
+        runs: list[dg.RunRequest] = []
         lake: LakeResource = context.resources.lake
         with lake.get_connection() as connection:
             tables.ensure_platform_tables(connection)
@@ -169,11 +125,14 @@ def build_arrival_sensor(
                     # A source that is down is late itself, and holds up no other.
                     errors.append(f"{dataset.name}: {str(error).splitlines()[0]}")
                     found = {}
-                busy = _busy(context.instance, dataset.name) if found else []
+                busy = at_work(context.instance, dataset.name) if found else []
                 free = {k: v for k, v in sorted(found.items()) if not _inside(k, busy)}
                 chosen = dict(list(free.items())[:left])
                 left -= len(chosen)
-                runs += requests(dataset, chosen, {k: e.run_id for k, e in entries.items()})
+                # What comes back as it once was is new again: the run that loaded it last is told.
+                last = {k: e.run_id for k, e in entries.items()}
+                told = {k: f"{v} {last.get(k, '')}" for k, v in chosen.items()}
+                runs += run_requests(dataset, LAYERS, sorted(chosen), NAME, told=told)
                 for key in chosen:
                     memory.seen.pop(key, None)
                 memory.requested |= chosen
@@ -199,17 +158,5 @@ def _recall(held: Mapping[str, dict[str, object]]) -> Memory:
     )
 
 
-def _busy(instance: dg.DagsterInstance, dataset: str) -> list[tuple[str, str]]:
-    """The ranges of a dataset that runs of this sensor are at, or are waiting to be."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(_RUNNING), tags={DATASET_TAG: dataset}))
-    return [
-        (
-            run.tags.get(ASSET_PARTITION_RANGE_START_TAG, ""),
-            run.tags.get(ASSET_PARTITION_RANGE_END_TAG, ""),
-        )
-        for run in runs
-    ]
-
-
 def _inside(key: str, ranges: Sequence[tuple[str, str]]) -> bool:
-    return any(not first or first <= key <= last for first, last in ranges)
+    return any(first <= key <= last for first, last in ranges)

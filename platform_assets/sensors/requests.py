@@ -6,13 +6,15 @@ belong here: which partitions (each sensor knows its own).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
 )
 
 from platform_assets.dataset import Dataset
@@ -49,8 +51,29 @@ def why_not_now(instance: dg.DagsterInstance, dataset: str) -> str:
     return ""
 
 
+def at_work(instance: dg.DagsterInstance, dataset: str) -> list[tuple[str, str]]:
+    """The first and last partitions of runs that sensors asked for, and that are not over.
+
+    Args:
+        instance: Dagster's instance.
+        dataset: The dataset's name.
+    """
+    runs = instance.get_runs(dg.RunsFilter(tags={DATASET_TAG: dataset}, statuses=list(_AT_WORK)))
+    found = []
+    for run in runs:
+        one = run.tags.get(PARTITION_NAME_TAG, UNPARTITIONED_KEY)
+        first = run.tags.get(ASSET_PARTITION_RANGE_START_TAG, one)
+        found.append((first, run.tags.get(ASSET_PARTITION_RANGE_END_TAG, one)))
+    return found
+
+
 def run_requests(
-    dataset: Dataset, layers: Sequence[str], partitions: Sequence[str], reason: str
+    dataset: Dataset,
+    layers: Sequence[str],
+    partitions: Sequence[str],
+    reason: str,
+    *,
+    told: Mapping[str, str] | None = None,
 ) -> Iterator[dg.RunRequest]:
     """Runs of a dataset's assets over exactly these partitions.
 
@@ -59,18 +82,21 @@ def run_requests(
         layers: Which of its assets: ``raw``, ``cleaned``, ``quarantine``.
         partitions: The partitions' keys.
         reason: The sensor that asks.
+        told: What each partition is asked for on account of: the same is asked for once. None: the
+            sensor sees by itself what is done.
 
     Yields:
         One request for each span of neighbours.
     """
     assets = [dg.AssetKey([layer, dataset.name]) for layer in layers]
-    tags = {DATASET_TAG: dataset.name, REASON_TAG: reason}
-    if list(partitions) == [UNPARTITIONED_KEY]:
-        yield dg.RunRequest(asset_selection=assets, tags=tags)
-        return
     for first, last in spans(partitions):
-        if first == last:
-            yield dg.RunRequest(asset_selection=assets, partition_key=first, tags=tags)
-            continue
-        bounds = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-        yield dg.RunRequest(asset_selection=assets, tags={**tags, **bounds})
+        tags = {DATASET_TAG: dataset.name, REASON_TAG: reason}
+        day = first if first == last != UNPARTITIONED_KEY else None
+        if first != last:
+            tags |= {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+        run_key = None
+        if told is not None:
+            inside = sorted(f"{k}={v}" for k, v in told.items() if first <= k <= last)
+            digest = hashlib.sha256("\n".join(inside).encode()).hexdigest()[:16]
+            run_key = f"{dataset.name}:{first}:{last}:{digest}"
+        yield dg.RunRequest(run_key=run_key, asset_selection=assets, partition_key=day, tags=tags)

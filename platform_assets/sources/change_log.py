@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -74,6 +75,13 @@ class _Cursor:
     def text(self) -> str:
         files = {name: list(vars(each).values()) for name, each in self.files.items()}
         return json.dumps({"before": self.before, "files": files}, separators=(",", ":"))
+
+    def has_read(self, name: str, stat: os.stat_result) -> bool:
+        """Whether a file was read as it is now, as far as it could be."""
+        known = self.files.get(name)
+        if known is None:
+            return stat.st_ctime_ns <= self.before
+        return (known.size, known.changed) == (stat.st_size, stat.st_ctime_ns)
 
     def with_files(self, read: Mapping[str, _File]) -> _Cursor:
         newest = sorted(
@@ -183,6 +191,20 @@ class DebeziumFiles:
             finally:
                 events.drop()
 
+    def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
+        """The newest partition where a file was not read yet: any one's load reads them all.
+
+        Args:
+            access: What to read through.
+            request: What is asked.
+
+        Raises:
+            SourceError: There is no such folder.
+        """
+        cursor = _Cursor.parse(request.cursor)
+        new = any(not cursor.has_read(n, p.stat()) for n, p in self._files(access).items())
+        return frozenset([max(request.loaded)] if new else [])
+
     def _envelopes(self, access: Access, land: Landing, key: tuple[str, ...]) -> Envelopes:
         return Envelopes(
             engine=access.engine,
@@ -222,12 +244,7 @@ class DebeziumFiles:
         notes = []
         for name, path in files.items():
             known, stat = cursor.files.get(name), path.stat()
-            if known is None and stat.st_ctime_ns <= cursor.before:
-                continue
-            if known is not None and (known.size, known.changed) == (
-                stat.st_size,
-                stat.st_ctime_ns,
-            ):
+            if cursor.has_read(name, stat):
                 continue
             if name.endswith(".gz"):
                 done = _land_packed(name, path, land)

@@ -163,6 +163,8 @@ class TellsChanges(ChangeSource, Protocol):
     def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
         """The partitions of ``request.loaded`` in which something has changed since the cursor.
 
+        Where every load brings all that is new, the newest of them stands for all.
+
         Raises:
             SourceError: The source cannot be read.
         """

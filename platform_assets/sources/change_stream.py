@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -31,6 +31,7 @@ DEFAULT_MAX_EVENTS = 500_000
 DEFAULT_MAX_SECONDS = 60.0
 _CHUNK_BYTES = 65_536
 _SCHEMA_EVENTS = 100
+_LOOK_SECONDS = 5.0
 
 
 class Lines(Protocol):
@@ -79,7 +80,7 @@ class Stream(Protocol):
 class HttpLines:
     """Lines over HTTP: ``GET <path>?after=<position>`` answers with one event a line.
 
-    The answer may end, or stay open while there is nothing new.
+    The answer may end, stay open while there is nothing new, or wait to begin until there is.
 
     Attributes:
         path: What is added to the connection's address.
@@ -125,8 +126,23 @@ class HttpLines:
                 params={} if after is None else {self.after: str(after)},
                 headers={"Accept": "application/x-ndjson, application/json"},
             )
-            with client.stream(request, f"GET {self.path}") as response:
-                yield _HttpBody(response)
+            with ExitStack() as stack:
+                try:
+                    response = stack.enter_context(client.stream(request, f"GET {self.path}"))
+                except requests.ReadTimeout:
+                    # Some servers begin to answer when there is something to say.
+                    yield _Silence()
+                else:
+                    yield _HttpBody(response)
+
+
+class _Silence:
+    """A stream in which there was nothing for as long as was waited."""
+
+    complete = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
 
 
 class _HttpBody:
@@ -262,6 +278,22 @@ class DebeziumStream:
                 )
             finally:
                 events.drop()
+
+    def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
+        """The newest partition where there are further events: any one's load takes them all.
+
+        Args:
+            access: What to read through.
+            request: What is asked.
+
+        Raises:
+            SourceError: The stream cannot be read.
+        """
+        after = int(request.cursor) if request.cursor else None
+        soon = replace(self, max_seconds=min(self.max_seconds, _LOOK_SECONDS))
+        with landing(access.engine) as land:
+            soon._take(access, land, after, 1)
+            return frozenset([max(request.loaded)] if land.lines else [])
 
     def _take(
         self, access: Access, land: Landing, after: int | None, most: int

@@ -118,6 +118,27 @@ class PostgresChanges:
                     access.engine.execute(f"DROP TABLE IF EXISTS {name}")
                 Decoding(access.engine, "", "", {}, (), None).drop()
 
+    def touched(self, access: Access, request: ChangeRequest) -> frozenset[str]:
+        """The newest partition where the slot holds changes: any one's load reads them all.
+
+        Args:
+            access: What to read through.
+            request: What is asked.
+
+        Raises:
+            SourceError: The database does not answer, or the slot cannot be read.
+        """
+        if request.cursor is None:
+            return frozenset()
+        with self._attached(access) as dialect:
+            reading = self._visit(access, request, dialect)
+            try:
+                new = reading.has_changes()
+            except duckdb.Error as error:
+                self._explain(error)
+                raise
+        return frozenset([max(request.loaded)] if new else [])
+
     def _snapshot(self, reading: LogReading) -> Changes:
         return Changes(
             columns=tuple(

@@ -38,6 +38,7 @@ from platform_assets.sql import quote_literal
 _IDLE_BYTES = 16_777_216
 _PEEKED, _SNAPSHOT = "_log_peeked", "_log_snapshot"
 TEMPORARY = (_PEEKED, _SNAPSHOT)
+_OPTIONS = "'include-xids', '1', 'include-timestamp', '1'"
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,21 @@ class LogReading:
         cursor = LogCursor(self.slot.confirmed, str(seen[0]), until)
         return Ended(cursor.text(), (Control("rows", counted, str(arrived[0])),))
 
+    @property
+    def _own(self) -> str:
+        """Postgres's SQL that picks the lines that may be of the table."""
+        own = f"starts_with(data, {quote_literal(f'table {self.table.written}: ')})"
+        return f"({own} OR data LIKE 'table %: TRUNCATE: %')"
+
+    def has_changes(self) -> bool:
+        """Whether the slot's next changes have some of the table."""
+        slot = quote_literal(self.source.slot)
+        return self._one(
+            f"SELECT count(*)::text AS c FROM pg_logical_slot_peek_changes({slot}, NULL, "
+            f"{self.source.max_changes}, {_OPTIONS}) "
+            f"WHERE {self._own}"
+        ) != ("0",)
+
     def peek(self, cursor: LogCursor) -> LogCursor:
         """Fetch the next changes of the table; gives where they end."""
         seen = "false"
@@ -174,10 +190,7 @@ class LogReading:
                 f"{number} - CASE WHEN {number} > {newest} + 2147483648 THEN 4294967296 ELSE 0 END"
             )
             seen = f"pg_visible_in_snapshot(({number})::text::xid8, {snapshot})"
-        own = f"starts_with(data, {quote_literal(f'table {self.table.written}: ')})"
-        own = f"({own} OR data LIKE 'table %: TRUNCATE: %')"
-        options = "'include-xids', '1', 'include-timestamp', '1'"
-        slot = quote_literal(self.source.slot)
+        own, options, slot = self._own, _OPTIONS, quote_literal(self.source.slot)
         self.engine.execute(
             f"CREATE OR REPLACE TEMP TABLE {_PEEKED} AS FROM "
             + self.dialect.query(

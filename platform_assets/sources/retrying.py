@@ -23,6 +23,9 @@ from platform_assets.sources.failure import (
 
 T = TypeVar("T")
 
+# By default a retry is told on standard output, which is for a command's own answer.
+stamina.instrumentation.set_on_retry_hooks((stamina.instrumentation.LoggingOnRetryHook,))
+
 
 @dataclass(frozen=True)
 class RetryPolicy:

@@ -23,7 +23,8 @@ from platform_assets.partitions import Unpartitioned
 from platform_assets.resources import FolderResource
 from platform_assets.resources.lake import LakeResource
 from platform_assets.sensors import arrival
-from platform_assets.sensors.arrival import DATASET_TAG, build_arrival_sensor
+from platform_assets.sensors.arrival import build_arrival_sensor
+from platform_assets.sensors.requests import DATASET_TAG
 from platform_assets.sources.deliveries import CompletionFlag
 from platform_assets.sources.files import CsvFiles
 from platform_assets.warehouse import ledger
@@ -76,15 +77,17 @@ class Watch:
         return job.execute_in_process(
             instance=self.instance,
             tags=request.tags,
+            partition_key=request.partition_key,
             asset_selection=list(request.asset_selection or ()),
             raise_on_error=False,
         )
 
 
 def range_of(request: dg.RunRequest) -> Range:
+    one = request.partition_key or ""
     return (
-        request.tags.get(ASSET_PARTITION_RANGE_START_TAG, ""),
-        request.tags.get(ASSET_PARTITION_RANGE_END_TAG, ""),
+        request.tags.get(ASSET_PARTITION_RANGE_START_TAG, one),
+        request.tags.get(ASSET_PARTITION_RANGE_END_TAG, one),
     )
 
 

@@ -325,3 +325,18 @@ def test_amounts_are_exact(sync_of: SyncOf) -> None:
     sync()
     assert sync.raw("amount") == [("99999999.10",)]
     assert sync.cleaned()[1][1] == Decimal("99999999.10")
+
+
+def test_a_file_that_was_not_read_yet_is_seen_without_reading_it(sync_of: SyncOf) -> None:
+    sync, folder = sync_of()
+    (folder / "1.ndjson").write_text(lines([event("c", 1, 1)]))
+    assert sync.touched() == []  # never loaded: that is for a person to ask for
+    sync()
+    assert sync.touched() == []
+    (folder / "2.ndjson").write_text(lines([event("u", 1, 2)]))
+    assert sync.touched() == [DAYS[-1]]
+    sync([DAYS[-1]])
+    assert sync.touched() == []
+    with (folder / "2.ndjson").open("a") as file:
+        file.write(lines([event("d", 1, 3)]))
+    assert sync.touched() == [DAYS[-1]]

@@ -55,10 +55,13 @@ def test_the_table_first_and_then_its_changes(shop_of: Callable[..., Shop]) -> N
     # What the snapshot has seen is not told a second time.
     shop.check()
     assert len(shop.sync.raw()) == 2
+    assert shop.sync.touched() == []
     shop.table.put(row(1, 3, note=ODD))
     shop.table.put(row(3, note=""))
     shop.table.delete(2)
+    assert shop.sync.touched() == [DAYS[-1]]
     shop.check()
+    assert shop.sync.touched() == []
     shop.check()
     assert shop.sync.select("SELECT count(*) FROM lake.raw.sales WHERE _op = 'd'") == [(2,)]
 

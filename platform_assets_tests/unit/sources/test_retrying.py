@@ -49,9 +49,18 @@ def waits() -> Iterator[list[float]]:
         assert SECRET not in repr(details.caused_by)
         seen.append(details.wait_for)
 
+    usual = stamina.instrumentation.get_on_retry_hooks()
     stamina.instrumentation.set_on_retry_hooks([note])
     yield seen
-    stamina.instrumentation.set_on_retry_hooks(None)
+    stamina.instrumentation.set_on_retry_hooks(usual)
+
+
+def test_a_retry_is_told_in_the_log_and_not_on_standard_output(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Guard(policy=AT_ONCE)("shop", Calls(TimeoutError(), "answer")) == "answer"
+    assert capsys.readouterr().out == ""
+    assert [record.name for record in caplog.records] == ["stamina"]
 
 
 def test_what_passes_is_tried_again_three_times_in_all() -> None:
