@@ -77,7 +77,7 @@ def mariadb_server() -> Iterator[Database]:
         data, port, first = folder / "data", free_port(), folder / "first.sql"
         first.write_text(
             # A statement a line.
-            "CREATE DATABASE shop;\n"
+            "CREATE DATABASE shop CHARACTER SET utf8mb4;\n"
             f"CREATE USER 'shop'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON shop.* TO 'shop'@'127.0.0.1';\n"
         )

@@ -119,6 +119,8 @@ class SourceTable:
             return
         if kind == "mysql":
             self._engine.execute("CALL mysql_execute('_source', 'SET time_zone = ''+00:00''')")
+            # A backslash begins an escape there.
+            statement = statement.replace("\\", "\\\\")
         else:
             statement = f"SET TIME ZONE 'UTC'; {statement}"
         self._engine.execute(f"CALL {kind}_execute('_source', {quote_literal(statement)})")

@@ -78,8 +78,11 @@ def _store() -> BreakerStore:
 
 def _declared() -> set[str]:
     from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import declared_sources
 
-    return {dataset.source.connection for dataset in all_datasets()}
+    # An entry is asked for its connection alone: its contract need not be there yet.
+    listed = {entry.options.connection for entry in declared_sources().entries}
+    return listed | {dataset.source.connection for dataset in all_datasets()}
 
 
 def _as_json(store: BreakerStore, state: BreakerState) -> dict[str, object]:

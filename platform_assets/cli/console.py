@@ -6,6 +6,7 @@ Belongs here: output. Does not belong here: any command.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -20,7 +21,10 @@ R = TypeVar("R")
 
 EXIT_PARTIAL, EXIT_BAD_INPUT = 1, 2
 
-console = Console(soft_wrap=True)
+# What is piped into a file or another command is not cut to a terminal's width.
+PIPED_WIDTH = 240
+
+console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 errors = Console(stderr=True, soft_wrap=True)
 
 

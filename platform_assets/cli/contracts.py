@@ -34,9 +34,9 @@ def dataset_named(name: str, where: str) -> Dataset:
     Raises:
         SettingsError: There is no such dataset.
     """
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
 
-    datasets = {each.name: each for each in all_datasets()}
+    datasets = {each.name: each for each in every_dataset()}
     if name not in datasets:
         raise SettingsError(
             "There is no such dataset",
@@ -49,10 +49,10 @@ def dataset_named(name: str, where: str) -> Dataset:
 
 
 def _chosen(dataset: str | None) -> list[Dataset]:
-    from platform_assets.datasets import all_datasets
+    from platform_assets.declared.catalogue import every_dataset
 
     if dataset is None:
-        return list(all_datasets())
+        return list(every_dataset())
     return [dataset_named(dataset, f"argument {dataset}")]
 
 

@@ -125,7 +125,7 @@ def _make_tables(site: Site, lives: int) -> None:
 
 def _is_complete(connection: Connection, further: Sequence[str] = ()) -> bool:
     """Whether the platform's tables are there as they should be, with their options."""
-    names = sorted(["ledger", "quarantine", *further])
+    names = sorted(["cursors", "ledger", "quarantine", *further])
     (options,) = connection.execute(
         "SELECT count(*) FROM lake.options() WHERE option_name = 'data_inlining_row_limit' "
         f"AND value = '{tables.INLINE_ROWS}' AND scope_entry = 'platform.ledger'"

@@ -15,7 +15,6 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
-from platform_assets.errors import SourceError
 from platform_assets.resources import BucketResource
 from platform_assets.sources.base import Access
 from platform_assets.sources.connections import Bucket
@@ -153,9 +152,10 @@ def test_a_bucket_that_cannot_be_read(
 ) -> None:
     bucket = replace(storage.bucket, **wrong)
     s3.connections = {"files": bucket}
-    with pytest.raises(SourceError, match="bucket cannot be read") as caught:
-        s3.run(things("denied", source=CsvFiles("csv/{partition}.csv")), [D1])
-    assert repr(bucket.bucket) in caught.value.where
-    assert caught.value.found == found
-    assert fix in caught.value.fix
-    assert bucket.secret not in str(caught.value) + repr(bucket)
+    loaded, _ = s3.run(things("denied", source=CsvFiles("csv/{partition}.csv")), [D1])
+    message = loaded.failed[D1].message
+    assert "bucket cannot be read" in message
+    assert repr(bucket.bucket) in message
+    assert f"found: {found}" in message
+    assert fix in message
+    assert bucket.secret not in message + repr(bucket)

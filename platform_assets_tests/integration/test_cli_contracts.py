@@ -50,7 +50,7 @@ def sales(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Datase
         step = Step(before, lake, "run-1", {"files": folder})
         load_raw(step, [D1, D2])
         clean(step, [D1, D2])
-    monkeypatch.setattr("platform_assets.datasets.all_datasets", lambda: [after])
+    monkeypatch.setattr("platform_assets.declared.catalogue.every_dataset", lambda: [after])
     return after
 
 

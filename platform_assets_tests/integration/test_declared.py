@@ -159,6 +159,7 @@ def test_the_list_says_where_each_is_declared(installation: Installation, delive
     assert [each.dataset.name for each in catalogue()] == list(listed)
     assert "sources.yaml:9" in call("datasets", "list").stdout
     assert "sale_id__castable" in call("contracts", "show", "sales").stdout
+    assert '"files"' in call("connections", "list", "--json").stdout
 
 
 def test_the_example_loads(installation: Installation) -> None:

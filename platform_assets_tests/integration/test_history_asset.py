@@ -9,12 +9,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from typer.testing import CliRunner
 
 from platform_assets.assets import describe
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.reporting import FORCE_TAG
-from platform_assets.cli import main
 from platform_assets.resources import DatabaseResource, LakeResource
 from platform_assets.sources.connections import Database
 from platform_assets.sources.tables import WatermarkTable
@@ -107,27 +105,3 @@ def test_a_run_tells_its_rows_and_a_contradiction_fails_it(
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.ERROR
     assert "contradicts itself or the cleaned table" in str(check.description)
-
-
-@pytest.mark.usefixtures("installation")
-def test_a_rebuilt_dataset_gets_its_history_again(
-    table: SourceTable, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = definitions(table, history=True)
-    table.put(row(1))
-    assert run(found, instance, *DAYS[:2]).success
-    table.put(row(1, note="changed"))
-    assert run(found, instance, *DAYS[:2]).success
-    query = f"SELECT * FROM {history_table('sales')} ORDER BY valid_from"
-    with LakeResource().get_connection() as lake:
-        before = lake.execute(query).fetchall()
-    assert len(before) == 2
-    datasets = [sales(WatermarkTable("sales"), history=True)]
-    monkeypatch.setattr("platform_assets.datasets.all_datasets", lambda: datasets)
-    called = CliRunner().invoke(main.app, ["contracts", "rebuild", "sales"])
-    assert called.exit_code == 0, called.output
-    with LakeResource().get_connection() as lake:
-        assert lake.execute(query).fetchall() == []
-    assert run(found, instance, *DAYS[:2], force=True).success
-    with LakeResource().get_connection() as lake:
-        assert lake.execute(query).fetchall() == before

@@ -113,7 +113,7 @@ def written(
         raise_on_error=False,
     )
     assert not result.success
-    monkeypatch.setattr("platform_assets.datasets.all_datasets", lambda: datasets)
+    monkeypatch.setattr("platform_assets.declared.catalogue.every_dataset", lambda: datasets)
     shown = ""
     for arguments in (
         ["quarantine", "list"],
@@ -123,6 +123,7 @@ def written(
         ["contracts", "show", "people"],
     ):
         called = CliRunner().invoke(main.app, arguments)
+        assert called.exit_code != 2, called.output
         shown += called.output
     with LakeResource().get_connection() as lake:
         ledger = str(lake.execute(f"SELECT * FROM {tables.LEDGER}").fetchall())
