@@ -41,6 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "ndjson": Kind(f"{_SOURCES}.ndjson:NdjsonFiles"),
     "json": Kind(f"{_SOURCES}.json_files:JsonFiles"),
     "parquet": Kind(f"{_SOURCES}.parquet:ParquetFiles"),
+    "excel": Kind(f"{_SOURCES}.excel:ExcelFiles"),
     "table": Kind(f"{_TABLES}:FullTable"),
     "watermark": Kind(f"{_TABLES}:WatermarkTable", {"cursor": "watermark"}),
     "snapshot": Kind(f"{_TABLES}:SnapshotTable"),

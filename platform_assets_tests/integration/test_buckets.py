@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +21,7 @@ from platform_assets.resources import BucketResource
 from platform_assets.sources.base import Access
 from platform_assets.sources.connections import Bucket
 from platform_assets.sources.deliveries import CompletionFlag
+from platform_assets.sources.excel import ExcelFiles
 from platform_assets.sources.files import CsvFiles
 from platform_assets.sources.ndjson import NdjsonFiles
 from platform_assets.sources.parquet import ParquetFiles
@@ -109,10 +112,16 @@ def test_every_format_and_what_needs_a_copy(s3: Site, storage: Storage) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({name: [value] for name, value in values.items()}), sink)
     storage.put(f"parquet/{D1}.parquet", bytes(sink.getvalue()))
+    book, workbook = openpyxl.Workbook(), io.BytesIO()
+    book.worksheets[0].append(list(values))
+    book.worksheets[0].append(list(values.values()))
+    book.save(workbook)
+    storage.put(f"excel/{D1}.xlsx", workbook.getvalue())
     storage.put(f"utf16/{D1}.csv", text(row("a")).encode("utf-16"))
     for name, source in (
         ("json", NdjsonFiles("json/{partition}.ndjson")),
         ("parquet", ParquetFiles("parquet/{partition}.parquet")),
+        ("excel", ExcelFiles("excel/{partition}.xlsx")),
         ("utf16", CsvFiles("utf16/{partition}.csv", encoding="utf-16")),
     ):
         loaded, _ = s3.run(things(name, source=source), [D1])
