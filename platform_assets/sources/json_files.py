@@ -21,8 +21,9 @@ from platform_assets.sources.base import Access, SourceInput, Verify
 from platform_assets.sources.csv_reading import CsvFile
 from platform_assets.sources.csv_shape import blocks_of
 from platform_assets.sources.deliveries import not_read, unreadable
-from platform_assets.sources.json_reading import MARK, TEXT, marked, path_of
+from platform_assets.sources.json_reading import MARK, TEXT, marked
 from platform_assets.sources.ndjson import AGAIN, JsonDelivery, Texts
+from platform_assets.sources.nested import path_of
 from platform_assets.sources.stores import (
     READ_ERRORS,
     FolderStore,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
+from platform_assets.sources.nested import path_of
 from platform_assets.sql import quote_identifier, quote_literal
 
 TEXT = "_json"
@@ -38,11 +39,6 @@ def marked(text: str) -> str:
 
 def _escaped() -> str:
     return MARK.replace("\\", "\\\\")
-
-
-def path_of(column: str) -> str:
-    """The engine's path to a column: ``price.amount`` is the amount in the object price."""
-    return "$" + "".join(_key(key).removeprefix("$") for key in column.split("."))
 
 
 def _key(key: str) -> str:

@@ -10,10 +10,8 @@ made strings with a mark before a record is taken apart, and the mark is taken o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
-from platform_assets.errors import ContractError
 from platform_assets.sql import quote_identifier, quote_literal
 
 FILENAME = "filename"
@@ -24,29 +22,6 @@ MAX_RECORD_BYTES = 16_000_000
 _MARK = r"\u0001\u0002"
 # A string as a whole, or a number: what looks like a number in a string is passed over with it.
 _TOKENS = r'("(?:[^"\\]|\\.)*")|(-?[0-9][0-9.eE+-]*)'
-_SEGMENT = re.compile(r'([^."\\\[\]]+)((?:\[\d+\])*)')
-
-
-def path_of(source: str) -> str:
-    """The JSON path of a contract's name of a column.
-
-    Args:
-        source: Names with dots between them, such as ``price.amount``; ``lines[0].sku`` takes one
-            of a list.
-
-    Raises:
-        ContractError: It is no such path.
-    """
-    segments = [_SEGMENT.fullmatch(part) for part in source.split(".")]
-    if not all(each and each[1].strip("*") for each in segments):
-        raise ContractError(
-            "A column's source is not a path into a record",
-            where=f"Field(source={source!r})",
-            expected="names with dots between them, such as price.amount or lines[0].sku",
-            found=source,
-            fix="correct the path",
-        )
-    return "$" + "".join(f'."{each[1]}"{each[2]}' for each in segments if each)
 
 
 def key_path(name: str) -> str | None:

@@ -25,7 +25,7 @@ from platform_assets.sources.csv_dialect import Dialect
 from platform_assets.sources.csv_reading import CsvFile, Reading, misread
 from platform_assets.sources.deliveries import SHOWN_LETTERS, Delivery, name_fault, not_read
 from platform_assets.sources.json_reading import TEXT, marked
-from platform_assets.sources.nested import HasPaths
+from platform_assets.sources.nested import HasPaths, outermost
 from platform_assets.sources.stores import READ_ERRORS, FolderStore, is_local
 from platform_assets.sql import quote_literal
 
@@ -308,6 +308,6 @@ class NdjsonFiles(JsonDelivery):
 
 def _name_fault(keys: Sequence[str], columns: Sequence[str]) -> str:
     """Keys that would be lost or mixed up as columns; empty: none would."""
-    spelled = {part.lower(): part for column in columns for part in [column.split(".")[0]]}
+    spelled = {part.lower(): part for part in map(outermost, columns)}
     other = [key for key in keys if spelled.get(key.lower(), key) != key]
     return name_fault(keys) or ", ".join(repr(key[:SHOWN_LETTERS]) for key in other)

@@ -27,7 +27,7 @@ from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn,
 from platform_assets.sources.connections import ApiKey, RestApi
 from platform_assets.sources.failure import PermanentSourceError
 from platform_assets.sources.landing import Attempt, Landing, Writer, read_attempt
-from platform_assets.sources.nested import HasPaths
+from platform_assets.sources.nested import HasPaths, path_of
 from platform_assets.sources.rest_client import RestClient
 from platform_assets.sources.rest_pagination import Paginator, SinglePage, Walk, total_of
 from platform_assets.sources.rest_window import Window
@@ -259,7 +259,7 @@ class RestEndpoint(HasPaths):
         """
         del access  # a path is read as it is
         for column in columns:
-            json_records.path_of(column)
+            path_of(column)
         errors: dict[str, SourceError] = {}
         for each in inputs:
             where = f"dataset {dataset}, partition {each.partition}"
@@ -294,7 +294,7 @@ class RestEndpoint(HasPaths):
             columns: Paths into a record; further names at its top are kept too.
         """
         api = access.connection(self.connection, RestApi, reader=f"dataset {dataset}", fix="")
-        paths = {name: json_records.path_of(name) for name in columns}
+        paths = {name: path_of(name) for name in columns}
         paths.update(_extra(_names(inputs), columns))
         items = [item for each in inputs for item in each.items]
         file = f"substr({json_records.FILENAME}, {len(str(api.landing.absolute())) + 2})"

@@ -21,7 +21,7 @@ from platform_assets_tests.conftest import lake_in
 from platform_assets_tests.faults.processes import worker
 from platform_assets_tests.source_tables import BAD, DAYS, GOOD, SourceTable, row, sales
 
-ROUNDS, KILLS_A_ROUND, ROWS = 4, 6, 40
+ROUNDS, KILLS_A_ROUND, ROWS = 3, 5, 40
 READERS = {"watermark": WatermarkTable("sales"), "snapshot": SnapshotTable("sales")}
 
 

@@ -27,7 +27,7 @@ from platform_assets_tests.faults.site import (
     contents,
 )
 
-KILLS = 50
+KILLS = 30
 SEED = 20250101
 
 
@@ -119,7 +119,7 @@ def test_an_undisturbed_run_is_the_truth(
         assert_is_truth(result.observation, delivery.report)
 
 
-def test_killed_fifty_times_a_backfill_ends_as_if_nothing_had_happened(
+def test_killed_thirty_times_a_backfill_ends_as_if_nothing_had_happened(
     deliveries: tuple[Delivery, Delivery],
     undisturbed: tuple[Undisturbed, Undisturbed],
     truth: Truth,

@@ -76,7 +76,7 @@ def test_events_in_any_order_repeated_and_split_come_to_their_newest(
     sync_of: SyncOf, deletes: str
 ) -> None:
     @settings(
-        max_examples=8,
+        max_examples=4,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )

@@ -25,7 +25,7 @@ from platform_assets.contracts.checks import SHORT_NAMES
 from platform_assets_tests.unit.contracts.support import broken, judge
 
 PROFILE = settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_assets.contracts import Contract, Field
+from platform_assets.contracts import Contract, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily
 from platform_assets.sources import json_reading
 from platform_assets.sources.json_files import JsonFiles
 from platform_assets.sources.ndjson import NdjsonFiles
+from platform_assets.sources.nested import path_of
 from platform_assets.sql import quote_literal
 from platform_assets_tests.support import D1, D2, D3, START, Site
 
@@ -105,8 +106,7 @@ def test_whatever_a_value_is_no_digit_is_lost(shared_site: Site, value: object) 
     document = f'{{"v": {write(value)}, "w": 1}}'
     text = json_reading.marked(quote_literal(document))
     row = shared_site.lake.execute(
-        f"SELECT {json_reading.value(json_reading.path_of('v'))} "
-        f"FROM (SELECT {text} AS {json_reading.TEXT})"
+        f"SELECT {json_reading.value(path_of('v'))} FROM (SELECT {text} AS {json_reading.TEXT})"
     ).fetchone()
     assert row is not None
     if isinstance(value, list | dict):
@@ -183,3 +183,26 @@ def test_documents(shared_site: Site) -> None:
         assert "JSON array of objects" in loaded.failed[D3].message
         amounts = shared_site.raw(name, '"price.amount", offer_id')
         assert sorted(amounts) == sorted((f"{n}.10", f"o{n}") for n in range(50))
+
+
+class Line(Contract):
+    """An offer with the first of its tags."""
+
+    offer_id: str = Key()
+    first: str = Field(nullable=True, source="tags[0]")
+
+
+def test_one_of_a_list_is_a_column(shared_site: Site) -> None:
+    site = shared_site
+    listed = '{"offer_id": "a", "tags": ["x", "y"]}\n{"offer_id": "b"}\n'
+    put(site, "listed", listed)
+    dataset = Dataset(
+        name="listed",
+        contract=Line,
+        source=NdjsonFiles("listed/{partition}.ndjson"),
+        partitions=Daily(START),
+    )
+    loaded, cleaned = site.run(dataset, [D1])
+    assert not loaded.failed
+    assert not cleaned.failed
+    assert site.cleaned("listed", "offer_id, first") == [("a", "x"), ("b", None)]

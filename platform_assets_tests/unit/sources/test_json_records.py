@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from platform_assets.errors import ContractError
-from platform_assets.sources.json_records import key_path, path_of, relation
+from platform_assets.sources.json_records import key_path, relation
+from platform_assets.sources.nested import path_of
 
 NUMBERS = st.from_regex(
     r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True
