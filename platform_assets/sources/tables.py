@@ -119,7 +119,7 @@ class _Table:
         engine = access.engine
         with attached(engine, self._database(access)) as dialect:
             columns, selects = self._columns(access, dialect)
-            self._require(request, columns, (*request.columns, *request.key))
+            self._require(request, columns, request.found_by)
             try:
                 yield TableReading(access, request, dialect, self.table, columns, selects)
             finally:
