@@ -203,7 +203,7 @@ class PostgresChanges:
             )
 
     def _attached(self, access: Access) -> AbstractContextManager[Dialect]:
-        return attached(access.engine, self._database(access), _SETTINGS)
+        return attached(access.engine, self._database(access), self.connection, _SETTINGS)
 
     def _database(self, access: Access) -> Database:
         found = access.connection(
