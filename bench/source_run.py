@@ -63,7 +63,7 @@ def by_duckdb(database: Database, file: Path, clock: Clock) -> dict[str, int]:
     import duckdb
 
     with duckdb.connect(str(file), config={"memory_limit": "600MB"}) as engine:
-        with clock.stage("load"), attached(engine, database):
+        with clock.stage("load"), attached(engine, database, "database"):
             engine.execute("CREATE TABLE orders AS FROM _source.public.orders")
             engine.execute("CHECKPOINT")
         row = engine.execute("SELECT count(*) FROM orders").fetchone()

@@ -47,7 +47,7 @@ def main() -> None:
     engine = duckdb.connect()
     with (
         postgres_server(["shared_buffers=512MB", "max_wal_size=8GB"]) as database,
-        attached(engine, database),
+        attached(engine, database, "benchmark"),
     ):
 
         def execute(statement: str) -> None:

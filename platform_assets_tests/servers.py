@@ -89,7 +89,7 @@ def mariadb_server() -> Iterator[Database]:
         command = [
             server, "--no-defaults", f"--datadir={data}", f"--port={port}",
             "--bind-address=127.0.0.1", "--skip-name-resolve", f"--socket={folder}/socket",
-            f"--init-file={first}",
+            f"--init-file={first}", "--character-set-server=utf8mb4",
             f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0",
         ]  # fmt: skip
         with _serving(command, folder / "log") as process:

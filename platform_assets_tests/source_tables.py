@@ -18,7 +18,7 @@ from platform_assets.contracts import Contract, EventTime, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.extensions import load_extension
 from platform_assets.partitions import Daily
-from platform_assets.sources.change_source import ChangeSource
+from platform_assets.sources.change_source import AnySource
 from platform_assets.sources.connections import Database
 from platform_assets.sources.dialects import DIALECTS
 from platform_assets.sql import quote_literal
@@ -62,7 +62,7 @@ class Row:
         return str(self.sold_at.date())
 
 
-def sales(source: ChangeSource, **options: Any) -> Dataset:
+def sales(source: AnySource, **options: Any) -> Dataset:
     """A daily dataset of sales."""
     values = {"contract": Sale, "partitions": Daily(START, date(2025, 1, 31)), "owners": ()}
     return Dataset(name="sales", source=source, **{**values, **options})
@@ -86,11 +86,15 @@ class SourceTable:
         database: Where it is.
         rows: What it holds now, by key.
         clock: The newest time of change.
+        further: Values of columns that a test has added, by name.
+        without: Columns that a test has dropped.
     """
 
     database: Database
     rows: dict[int, Row] = field(default_factory=dict)
     clock: datetime = NOON
+    further: dict[str, str] = field(default_factory=dict)
+    without: set[str] = field(default_factory=set)
     _engine: duckdb.DuckDBPyConnection = field(init=False)
 
     @contextmanager
@@ -129,11 +133,12 @@ class SourceTable:
         """Insert or update a row, changed now."""
         self.clock += timedelta(minutes=1)
         row = replace(row, updated_at=self.clock)
+        told = {k: v for k, v in vars(row).items() if k not in self.without} | self.further
         values = ", ".join(
-            "NULL" if value is None else quote_literal(str(value)) for value in row.values
+            "NULL" if value is None else quote_literal(str(value)) for value in told.values()
         )
         self.execute(f"DELETE FROM sales WHERE sale_id = {row.sale_id}")
-        self.execute(f"INSERT INTO sales VALUES ({values})")
+        self.execute(f"INSERT INTO sales ({', '.join(told)}) VALUES ({values})")
         self.rows[row.sale_id] = row
         return row
 

@@ -54,6 +54,7 @@ from platform_assets.sources.change_source import (
 )
 from platform_assets.sources.retrying import ONCE
 from platform_assets.sql import quote_identifier as q
+from platform_assets.sql import quote_literal
 from platform_assets.warehouse import cursors, ledger, stage, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.cursors import Cursor
@@ -239,7 +240,7 @@ def _read(step: Step, load: Load, file: Path) -> _Read:
             raise error
         held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
         with _one_state(step.lake):
-            rows = stage.write(step.lake, file, _select(step, load, changes, held))
+            rows = stage.write(step.lake, file, _select(step, load, changes, held, judged))
             ended = changes.ended(rows.relation)
     return _Read(changes, rows, ended, judged)
 
@@ -256,7 +257,9 @@ def _one_state(connection: Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _select(step: Step, load: Load, changes: Changes, held: Mapping[str, str]) -> str:
+def _select(
+    step: Step, load: Load, changes: Changes, held: Mapping[str, str], judged: Judged
+) -> str:
     """The rows as the raw table takes them, in the order of the partitions."""
     types = {name.lower(): (name, sql_type) for name, sql_type in held.items()}
     own = []
@@ -266,6 +269,10 @@ def _select(step: Step, load: Load, changes: Changes, held: Mapping[str, str]) -
         if sql_type != given.sql_type:
             value = f"CAST({value} AS {sql_type})"
         own.append(f"{value} AS {q(name)}")
+    # All partitions of a load have the source's columns, and lack the same ones.
+    for column, default in next(iter(judged.defaults.values()), {}).items():
+        name, sql_type = types[column.lower()]
+        own.append(f"CAST({quote_literal(default)} AS {sql_type}) AS {q(name)}")
     told = (
         PARTITION_COLUMN,
         # A load is to its rows what a file is: within it, a row has a number.

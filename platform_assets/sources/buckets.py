@@ -42,9 +42,11 @@ class BucketStore:
 
     Attributes:
         bucket: Where they are.
+        connection: Name of the connection that leads there, for messages.
     """
 
     bucket: Bucket
+    connection: str
 
     @property
     def root(self) -> str:
@@ -137,7 +139,8 @@ class BucketStore:
         each = self.bucket
         return SourceError(
             "A bucket cannot be read",
-            where=f"bucket {each.bucket!r} at {each.endpoint or 'Amazon S3'}, region {each.region}",
+            where=f"connection {self.connection!r}, bucket {each.bucket!r} at "
+            f"{each.endpoint or 'Amazon S3'}, region {each.region}",
             expected="a bucket that the connection's key may list and read",
             found=found.lower().replace("_", " "),
             fix=_FIXES.get(found, "correct the connection: bucket, endpoint, region and key"),

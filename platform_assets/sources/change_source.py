@@ -66,6 +66,14 @@ class ChangeRequest:
     time_sql: Callable[[str, Mapping[str, str]], str]
     partition_sql: Callable[[Mapping[str, str], str], str]
 
+    @property
+    def found_by(self) -> tuple[str, ...]:
+        """The columns that a row is found and placed by: without them nothing can be read.
+
+        Of every other column that is not there, the dataset's drift policy decides.
+        """
+        return tuple(dict.fromkeys((*self.key, *filter(None, [self.event_time]))))
+
 
 @dataclass(frozen=True)
 class Control:

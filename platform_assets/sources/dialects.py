@@ -215,16 +215,7 @@ class Sqlite(Dialect):
     extension, query_function, kind = "sqlite_scanner", "sqlite_query", "sqlite"
 
     def attach(self, database: Database, settings: str = "") -> list[str]:
-        """The file; SQLite would make a new one where there is none."""
-        if database.path is None or not database.path.is_file():
-            raise TransientSourceError(
-                "The database of a source is not there",
-                reason="no such file",
-                where=database.place,
-                expected="a SQLite file",
-                found="nothing",
-                fix="put it back, or correct the connection's path",
-            )
+        """The file, which the caller has seen."""
         path = quote_literal(str(database.path))
         return [f"ATTACH {path} AS {ALIAS} (TYPE sqlite, READ_ONLY)"]
 
@@ -275,13 +266,14 @@ def _secret(kind: str, database: Database) -> str:
 
 @contextmanager
 def attached(
-    engine: duckdb.DuckDBPyConnection, database: Database, settings: str = ""
+    engine: duckdb.DuckDBPyConnection, database: Database, connection: str, settings: str = ""
 ) -> Iterator[Dialect]:
     """A database that the engine can ask, as long as the block lasts.
 
     Args:
         engine: The engine.
         database: Where it is and how to sign in.
+        connection: Name of the connection that leads there, for messages.
         settings: Options of a Postgres session, such as ``-c TimeZone=UTC``.
 
     Raises:
@@ -291,6 +283,16 @@ def attached(
     """
     dialect = DIALECTS[database.kind]
     load_extension(engine, dialect.extension)
+    if database.kind == "sqlite" and (database.path is None or not database.path.is_file()):
+        # SQLite would make a new file.
+        raise TransientSourceError(
+            "The database of a source is not there",
+            reason="no such file",
+            where=f"connection {connection!r}, {database.place}",
+            expected="a SQLite file",
+            found="nothing",
+            fix="put it back, or correct the connection's path",
+        )
     try:
         for statement in dialect.attach(database, settings):
             engine.execute(statement)

@@ -198,12 +198,12 @@ class PostgresChanges:
         described = describe(engine, dialect, database, self.table, self._reader)
         nullable = {each.name: each.nullable for each in described}
         there = {name.lower() for name in nullable}
-        missing = [n for n in (*request.columns, *request.key) if n.lower() not in there]
+        missing = [n for n in request.found_by if n.lower() not in there]
         if missing:
             raise SourceError(
                 "A table lacks columns: " + ", ".join(dict.fromkeys(missing)),
                 where=f"dataset {request.dataset}, {self._reader}",
-                expected="every column that the contract names",
+                expected="the key, and the column that tells a row's day",
                 found=", ".join(nullable),
                 fix="correct the contract (source=… where only the name differs)",
             )
@@ -224,7 +224,7 @@ class PostgresChanges:
             )
 
     def _attached(self, access: Access) -> AbstractContextManager[Dialect]:
-        return attached(access.engine, self._database(access), _SETTINGS)
+        return attached(access.engine, self._database(access), self.connection, _SETTINGS)
 
     def _database(self, access: Access) -> Database:
         found = access.connection(

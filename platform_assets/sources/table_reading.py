@@ -186,7 +186,9 @@ class TableReading:
         """What rows are matched by: the key, or for a row without a key all that it holds."""
         key = [f"CAST({side}.{q(k)} AS {types[k.lower()]})" for k in self.request.key]
         told = ", ".join(f"CAST({each} AS {TEXT})" for each in key)
-        whole = ", ".join(f"CAST({side}.{q(c)} AS {TEXT})" for c in self.request.columns)
+        there = self.types.keys() & types.keys()
+        named = (c for c in self.request.columns if c.lower() in there)
+        whole = ", ".join(f"CAST({side}.{q(c)} AS {TEXT})" for c in named)
         missing = " OR ".join(f"{each} IS NULL" for each in key)
         return (
             f"CASE WHEN {missing} THEN {{'k': NULL, 'r': md5(CAST([{whole}] AS {TEXT}))}} "

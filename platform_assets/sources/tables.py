@@ -68,7 +68,7 @@ class _Table:
         Raises:
             SourceError: The database does not answer, or there is no such table.
         """
-        with attached(access.engine, self._database(access)) as dialect:
+        with attached(access.engine, self._database(access), self.connection) as dialect:
             return self._columns(access, dialect)[0]
 
     @property
@@ -107,7 +107,7 @@ class _Table:
             SourceError: The database does not answer, or there is no such table.
         """
         database = self._database(access)
-        with attached(access.engine, database) as dialect:
+        with attached(access.engine, database, self.connection) as dialect:
             columns, selects = self._columns(access, dialect)
             found = describe(access.engine, dialect, database, self.table, self._reader)
             sql = f"SELECT {', '.join(selects.values())} FROM {dialect.table(self.table)}"
@@ -117,9 +117,9 @@ class _Table:
     @contextmanager
     def _open(self, access: Access, request: ChangeRequest) -> Iterator[TableReading]:
         engine = access.engine
-        with attached(engine, self._database(access)) as dialect:
+        with attached(engine, self._database(access), self.connection) as dialect:
             columns, selects = self._columns(access, dialect)
-            self._require(request, columns, (*request.columns, *request.key))
+            self._require(request, columns, request.found_by)
             try:
                 yield TableReading(access, request, dialect, self.table, columns, selects)
             finally:

@@ -24,7 +24,9 @@ PATIENCE_SECONDS = 120.0
 def context() -> ForkServerContext:
     """What starts processes; its server imports the platform once."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["platform_assets_tests.faults.reader"])
+    made.set_forkserver_preload(
+        ["platform_assets_tests.faults.reader", "platform_assets_tests.killed_load"]
+    )
     return made
 
 

@@ -6,83 +6,27 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-import boto3
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
-from moto.server import ThreadedMotoServer
 
-from platform_assets.resources import BucketResource
 from platform_assets.sources.base import Access
-from platform_assets.sources.connections import Bucket
 from platform_assets.sources.deliveries import CompletionFlag
 from platform_assets.sources.excel import ExcelFiles
 from platform_assets.sources.files import CsvFiles
 from platform_assets.sources.ndjson import NdjsonFiles
 from platform_assets.sources.parquet import ParquetFiles
+from platform_assets_tests.buckets import NAME, Storage, bucket_server
 from platform_assets_tests.support import D1, D2, D3, HEADER, Site, row, text, things
-
-NAME = "deliveries"
-ALLOW = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
-}
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A server with one bucket and one key that opens it."""
-
-    bucket: Bucket
-    client: Any
-
-    def put(self, name: str, content: str | bytes) -> None:
-        body = content.encode() if isinstance(content, str) else content
-        self.client.put_object(Bucket=NAME, Key=f"in/{name}", Body=body)
 
 
 @pytest.fixture(scope="module")
 def storage() -> Iterator[Storage]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        options = {"endpoint_url": f"http://{host}:{port}", "region_name": "eu-west-1"}
-        anyone = {"aws_access_key_id": "x", "aws_secret_access_key": "y", **options}
-        users = boto3.client("iam", **anyone)
-        users.create_user(UserName="reader")
-        key = users.create_access_key(UserName="reader")["AccessKey"]
-        users.put_user_policy(UserName="reader", PolicyName="all", PolicyDocument=json.dumps(ALLOW))
-        # From here on the server checks every signature.
-        requests.post(f"http://{host}:{port}/moto-api/reset-auth", data=b"0", timeout=10)
-        client = boto3.client(
-            "s3",
-            aws_access_key_id=key["AccessKeyId"],
-            aws_secret_access_key=key["SecretAccessKey"],
-            **options,
-        )
-        client.create_bucket(
-            Bucket=NAME, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-        resource = BucketResource(
-            bucket=NAME,
-            key_id=key["AccessKeyId"],
-            secret=key["SecretAccessKey"],
-            prefix="in",
-            endpoint=f"{host}:{port}",
-            region="eu-west-1",
-            path_style=True,
-            ssl=False,
-        )
-        assert key["SecretAccessKey"] not in repr(resource.connection)
-        yield Storage(resource.connection, client)
-    finally:
-        server.stop()
+    with bucket_server() as found:
+        yield found
 
 
 @pytest.fixture
@@ -161,10 +105,11 @@ def test_a_bucket_that_cannot_be_read(
 ) -> None:
     bucket = replace(storage.bucket, **wrong)
     s3.connections = {"files": bucket}
-    loaded, _ = s3.run(things("denied", source=CsvFiles("csv/{partition}.csv")), [D1])
+    loaded, _ = s3.run(things("denied", source=CsvFiles("csv/{partition}.csv")), [D1, D2])
+    assert set(loaded.failed) == {D1, D2}
     message = loaded.failed[D1].message
-    assert "bucket cannot be read" in message
-    assert repr(bucket.bucket) in message
+    assert "A bucket cannot be read" in message
+    assert f"connection 'files', bucket {bucket.bucket!r}" in message
     assert f"found: {found}" in message
     assert fix in message
     assert bucket.secret not in message + repr(bucket)
