@@ -131,15 +131,21 @@ def sources(plan: Plan) -> Section:
         raise BenchError("a change of rows made other rows")
     row(f"platform, {MANY_ROWS // plan.scale:,} rows", [full])
     row("platform, 1 % of them changed", changed)
-    share = median(float(each.told["seconds"]) for each in changed) / float(full.told["seconds"])
+    both = [_stage(each, "load") + _stage(each, "clean") for each in (full, *changed)]
+    share = median(both[1:]) / both[0]
     section.goal("1 % changed: of the full load", f"{share:.1%}", "at most 5 %", met=share <= 0.05)
     load = median(_stage(each, "load") for each in changed) / _stage(full, "load")
     section.note(f"Of the load alone, without clean, a sync of 1 % takes {load:.1%}.")
-    peaks = median(each.peak_bytes for each in ours), full.peak_bytes
+    peaks = [median(float(each.told["load_peak"]) for each in runs) for runs in (ours, [full])]
     section.goal(
-        "memory with 10 times the rows",
+        "memory of a load with 10 times the rows",
         times(peaks[1] / peaks[0]),
-        "at most 1.5x",
-        met=peaks[1] <= 1.5 * peaks[0],
+        "at most 1.25x",
+        met=peaks[1] <= 1.25 * peaks[0],
+    )
+    section.note(
+        f"Peak memory at the end of the load: {peaks[0] / MEGABYTE:,.0f} MB and "
+        f"{peaks[1] / MEGABYTE:,.0f} MB. `clean` looks for keys with several versions among all "
+        "rows, within the engine's memory limit (600 MB by default), and spills beyond it."
     )
     return section

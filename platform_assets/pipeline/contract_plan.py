@@ -100,7 +100,6 @@ def plan(connection: Connection, dataset: Dataset) -> Plan:
     """
     compiled = dataset.compiled
     tables.ensure_platform_tables(connection)
-    schemas.ensure(connection)
     layers = tables.existing_layers(connection, dataset.name)
     described = describe(compiled)
     versions = schemas.contract_versions(connection, dataset.name)

@@ -18,7 +18,7 @@ from platform_assets.errors import PlatformError
 from platform_assets.sources.base import Access, Connections
 from platform_assets.sources.change_source import Control
 from platform_assets.sources.retrying import Guard
-from platform_assets.warehouse import ledger, schemas, tables
+from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -120,7 +120,6 @@ def ensure_tables(step: Step) -> None:
         dataset.name,
         dataset.compiled.ddl(cleaned, "cleaned", dataset.cleaned_provenance),
     )
-    schemas.ensure(step.lake)
 
 
 def batches(partitions: Sequence[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:

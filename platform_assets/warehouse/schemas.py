@@ -13,24 +13,13 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from platform_assets.sql import quote_literal, quote_name
-from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
-from platform_assets.warehouse.tables import INLINE_ROWS, PLATFORM
+from platform_assets.sql import quote_name
+from platform_assets.warehouse.lake import LAKE, Connection
+from platform_assets.warehouse.tables import PLATFORM
 
 CONTRACTS = quote_name(LAKE, PLATFORM, "contracts")
 SOURCE_SCHEMAS = quote_name(LAKE, PLATFORM, "source_schemas")
 DRIFTS = quote_name(LAKE, PLATFORM, "drifts")
-
-_TABLES = {
-    "contracts": "dataset VARCHAR, version VARCHAR, description JSON, recorded_at TIMESTAMPTZ",
-    "drifts": (
-        "dataset VARCHAR, run_id VARCHAR, partition VARCHAR, kind VARCHAR, column_name VARCHAR, "
-        "before VARCHAR, after VARCHAR, decision VARCHAR, text VARCHAR, rows BIGINT, "
-        "recorded_at TIMESTAMPTZ"
-    ),
-    # Made last, so that where it is, nothing was cut short; a new schema is rare and worth a file.
-    "source_schemas": "dataset VARCHAR, columns JSON, run_id VARCHAR, first_seen TIMESTAMPTZ",
-}
 
 
 @dataclass(frozen=True)
@@ -78,40 +67,6 @@ class DriftEvent:
 
 
 _EVENT_COLUMNS = tuple(DriftEvent.__dataclass_fields__)
-
-
-def ensure(connection: Connection) -> None:
-    """Create the three tables where they are missing, as in a lake of an earlier version.
-
-    Args:
-        connection: An open lake with the platform's schemas.
-    """
-    existing = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_catalog = ? "
-        "AND table_schema = ? AND table_name = 'source_schemas'",
-        [LAKE, PLATFORM],
-    ).fetchone()
-    if existing == (1,):
-        return
-
-    def create(con: Connection, names: Sequence[str]) -> None:
-        for name in names:
-            table = quote_name(LAKE, PLATFORM, name)
-            con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_TABLES[name]})")
-
-    def keep_in_catalog(con: Connection) -> None:
-        # As the ledger: a row or two a commit are not worth a file.
-        for name in first:
-            con.execute(
-                f"CALL {LAKE}.set_option('data_inlining_row_limit', {INLINE_ROWS}, "
-                f"schema => {quote_literal(PLATFORM)}, table_name => {quote_literal(name)})"
-            )
-
-    *first, last = _TABLES
-    # An option can be set only on a table that is committed.
-    in_transaction(connection, lambda con: create(con, first))
-    in_transaction(connection, keep_in_catalog)
-    in_transaction(connection, lambda con: create(con, [last]))
 
 
 def record_contract(connection: Connection, dataset: str, contract: ContractVersion) -> None:

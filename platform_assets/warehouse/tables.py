@@ -6,7 +6,9 @@ columns of a dataset, which its contract describes.
 
 from __future__ import annotations
 
-from platform_assets.sql import quote_literal, quote_name
+from collections.abc import Iterable
+
+from platform_assets.sql import quote_identifier, quote_literal, quote_name
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
 
 PLATFORM = "platform"
@@ -18,26 +20,40 @@ SCHEMAS = (PLATFORM, "raw", "cleaned", "quarantine", "aggregated")
 COMPRESSION = "zstd"
 # Rows of these are tiny and few: kept in the catalog, they cost no Parquet file a commit. What a
 # day's run tells stays there; what a long range tells gets a file.
-INLINED = ("ledger", "cursors")
+INLINED = ("ledger", "cursors", "contracts", "drifts")
 INLINE_ROWS = 100
+_CATALOG = quote_identifier(f"__ducklake_metadata_{LAKE}")
 
-_LEDGER_COLUMNS = """
-    asset VARCHAR, partition VARCHAR, run_id VARCHAR, status VARCHAR,
-    extracted BIGINT, cleaned BIGINT, quarantined BIGINT, deduplicated BIGINT,
-    bytes BIGINT, seconds DOUBLE,
-    code_version VARCHAR, contract_version VARCHAR, input_fingerprint VARCHAR,
-    broken JSON, stopped_by VARCHAR, message VARCHAR, recorded_at TIMESTAMPTZ
-"""
-_QUARANTINE_COLUMNS = """
-    quarantine_id VARCHAR, dataset VARCHAR, partition VARCHAR, run_id VARCHAR,
-    status VARCHAR, rules VARCHAR[], original_row JSON,
-    source_file VARCHAR, row_number BIGINT, row_key VARCHAR,
-    contract_version VARCHAR, first_seen TIMESTAMPTZ, attempts INTEGER
-"""
-_CURSOR_COLUMNS = (
-    "dataset VARCHAR, load BIGINT, position VARCHAR, run_id VARCHAR, recorded_at TIMESTAMPTZ"
-)
-_PLATFORM_TABLES = {"ledger", "quarantine", "cursors"}
+_COLUMNS = {
+    "ledger": """
+        asset VARCHAR, partition VARCHAR, run_id VARCHAR, status VARCHAR,
+        extracted BIGINT, cleaned BIGINT, quarantined BIGINT, deduplicated BIGINT,
+        bytes BIGINT, seconds DOUBLE,
+        code_version VARCHAR, contract_version VARCHAR, input_fingerprint VARCHAR,
+        broken JSON, stopped_by VARCHAR, message VARCHAR, recorded_at TIMESTAMPTZ
+    """,
+    "cursors": """
+        dataset VARCHAR, load BIGINT, position VARCHAR, run_id VARCHAR, recorded_at TIMESTAMPTZ
+    """,
+    "contracts": """
+        dataset VARCHAR, version VARCHAR, description JSON, recorded_at TIMESTAMPTZ
+    """,
+    "drifts": """
+        dataset VARCHAR, run_id VARCHAR, partition VARCHAR, kind VARCHAR, column_name VARCHAR,
+        before VARCHAR, after VARCHAR, decision VARCHAR, text VARCHAR, rows BIGINT,
+        recorded_at TIMESTAMPTZ
+    """,
+    # A new schema is rare, and worth a file.
+    "source_schemas": """
+        dataset VARCHAR, columns JSON, run_id VARCHAR, first_seen TIMESTAMPTZ
+    """,
+    "quarantine": """
+        quarantine_id VARCHAR, dataset VARCHAR, partition VARCHAR, run_id VARCHAR,
+        status VARCHAR, rules VARCHAR[], original_row JSON,
+        source_file VARCHAR, row_number BIGINT, row_key VARCHAR,
+        contract_version VARCHAR, first_seen TIMESTAMPTZ, attempts INTEGER
+    """,
+}
 
 
 def raw_table(dataset: str) -> str:
@@ -61,20 +77,23 @@ def aggregated_table(name: str) -> str:
 
 
 def ensure_platform_tables(connection: Connection) -> None:
-    """Create the schemas and the platform's own tables where they are missing."""
-    existing = connection.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_catalog = ? "
-        "AND table_schema = ?",
-        [LAKE, PLATFORM],
-    ).fetchall()
-    if {name for (name,) in existing} >= _PLATFORM_TABLES:
+    """Create the schemas and the platform's own tables where they are missing.
+
+    A lake of an earlier version gets what it lacks.
+    """
+    existing = _named(connection, f"schema_name = {quote_literal(PLATFORM)}")
+    if {name for _, name in existing} >= _COLUMNS.keys():
         return
+
+    def create(con: Connection, names: Iterable[str]) -> None:
+        for name in names:
+            table = quote_name(LAKE, PLATFORM, name)
+            con.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS[name]})")
 
     def create_books(con: Connection) -> None:
         for schema in SCHEMAS:
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_name(LAKE, schema)}")
-        con.execute(f"CREATE TABLE IF NOT EXISTS {LEDGER} ({_LEDGER_COLUMNS})")
-        con.execute(f"CREATE TABLE IF NOT EXISTS {CURSORS} ({_CURSOR_COLUMNS})")
+        create(con, INLINED)
 
     def set_options(con: Connection) -> None:
         con.execute(f"CALL {LAKE}.set_option('parquet_compression', '{COMPRESSION}')")
@@ -84,24 +103,36 @@ def ensure_platform_tables(connection: Connection) -> None:
                 f"schema => {quote_literal(PLATFORM)}, table_name => {quote_literal(name)})"
             )
 
-    # An option can be set only on a table that is committed. The quarantine is made last, so that
+    # An option can be set only on a table that is committed. The others are made last, so that
     # where all tables are, nothing of this was cut short.
     in_transaction(connection, create_books)
     in_transaction(connection, set_options)
-    in_transaction(
-        connection,
-        lambda con: con.execute(f"CREATE TABLE IF NOT EXISTS {QUARANTINE} ({_QUARANTINE_COLUMNS})"),
-    )
+    others = [name for name in _COLUMNS if name not in INLINED]
+    in_transaction(connection, lambda con: create(con, others))
 
 
 def existing_layers(connection: Connection, dataset: str) -> set[str]:
     """The layers (schemas) that have a table or view of a dataset."""
+    return {schema for schema, _ in _named(connection, f"name = {quote_literal(dataset)}")}
+
+
+def _named(connection: Connection, condition: str) -> list[tuple[str, str]]:
+    """Schema and name of the committed tables and views that a condition picks.
+
+    The catalog answers in a tenth of the time that ``information_schema`` takes, which looks at the
+    columns of every table.
+    """
+    kinds = ("table", "view")
+    found = " UNION ALL ".join(
+        f"SELECT schema_id, {kind}_name AS name FROM {_CATALOG}.ducklake_{kind} "
+        "WHERE end_snapshot IS NULL"
+        for kind in kinds
+    )
     rows = connection.execute(
-        "SELECT table_schema FROM information_schema.tables "
-        "WHERE table_catalog = $1 AND table_name = $2",
-        [LAKE, dataset],
+        f"SELECT schema_name, name FROM ({found}) JOIN {_CATALOG}.ducklake_schema AS s "
+        f"USING (schema_id) WHERE s.end_snapshot IS NULL AND {condition}"
     ).fetchall()
-    return {str(schema) for (schema,) in rows}
+    return [(str(schema), str(name)) for schema, name in rows]
 
 
 def ensure_dataset_tables(connection: Connection, dataset: str, ddl: str) -> None:

@@ -18,7 +18,7 @@ from platform_assets.dataset import Dataset
 from platform_assets.pipeline import Step, clean, load_raw
 from platform_assets.pipeline.contract_plan import apply, plan
 from platform_assets.warehouse import migrate, schemas, tables
-from platform_assets.warehouse.lake import LAKE, Connection, LakeConfig, connect
+from platform_assets.warehouse.lake import Connection, LakeConfig, connect
 from platform_assets_tests.conftest import lake_in
 from platform_assets_tests.faults.processes import KILLED, PATIENCE_SECONDS, worker
 from platform_assets_tests.support import D1, text, things
@@ -83,11 +83,6 @@ def change(config: LakeConfig, contract: type[Contract], lives: int = -1) -> Non
         apply(cast(Connection, Mortal(lake, lives)), dataset, plan(lake, dataset))
 
 
-def ensure(config: LakeConfig, lives: int) -> None:
-    with connect(config) as lake:
-        schemas.ensure(cast(Connection, Mortal(lake, lives)))
-
-
 def killed_at(work: functools.partial[None], errors: Path) -> bool:
     """Run it in a process of its own; whether it was killed."""
     with worker(work, errors) as run:
@@ -129,28 +124,6 @@ def test_killed_in_place_of_each_statement_apply_leaves_the_old_table(tmp_path: 
         lives += 1
     assert seen(config) == (True, 2)
     assert lives > len(NEW), "no statement was reached"
-
-
-def test_killed_at_each_statement_that_makes_the_tables_they_are_made_by_the_next(
-    tmp_path: Path,
-) -> None:
-    config = lake_in(tmp_path)
-    with connect(config) as lake:
-        tables.ensure_platform_tables(lake)
-    lives = 0
-    while killed_at(functools.partial(ensure, config, lives), tmp_path / f"{lives}.txt"):
-        lives += 1
-        with connect(config) as lake:
-            schemas.ensure(lake)
-            options = lake.execute(
-                f"SELECT count(*) FROM {LAKE}.options() WHERE "
-                "option_name = 'data_inlining_row_limit' "
-                "AND scope_entry IN ('platform.contracts', 'platform.drifts')"
-            ).fetchone()
-            assert options == (2,), f"killed in place of statement {lives - 1}"
-            for table in (schemas.CONTRACTS, schemas.DRIFTS, schemas.SOURCE_SCHEMAS):
-                lake.execute(f"DROP TABLE {table}")
-    assert lives > len((schemas.CONTRACTS, schemas.DRIFTS, schemas.SOURCE_SCHEMAS))
 
 
 def test_a_killed_apply_leaves_the_table_before_or_after(tmp_path: Path) -> None:

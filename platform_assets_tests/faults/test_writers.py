@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_four_processes_make_one_lake(month: Delivery, tmp_path: Path) -> None:
         together(loads, site.root / "errors")
         with site.open() as connection:
             seen = observe(connection)
-            assert _is_complete(connection, ("contracts", "drifts", "source_schemas"))
+            assert _is_complete(connection)
         assert len(seen.published) == 2 * len(days) + 1
         for (asset, partition), attempt in seen.published.items():
             assert seen.rows[asset, partition].count == attempt.extracted > 0
@@ -123,17 +123,20 @@ def _make_tables(site: Site, lives: int) -> None:
         tables.ensure_platform_tables(cast(Connection, _Mortal(connection, lives)))
 
 
-def _is_complete(connection: Connection, further: Sequence[str] = ()) -> bool:
+TABLES = ["contracts", "cursors", "drifts", "ledger", "quarantine", "source_schemas"]
+
+
+def _is_complete(connection: Connection) -> bool:
     """Whether the platform's tables are there as they should be, with their options."""
-    names = sorted(["cursors", "ledger", "quarantine", *further])
-    (options,) = connection.execute(
-        "SELECT count(*) FROM lake.options() WHERE option_name = 'data_inlining_row_limit' "
-        f"AND value = '{tables.INLINE_ROWS}' AND scope_entry = 'platform.ledger'"
-    ).fetchall()[0]
+    options = connection.execute(
+        "SELECT scope_entry FROM lake.options() WHERE option_name = 'data_inlining_row_limit' "
+        f"AND value = '{tables.INLINE_ROWS}' ORDER BY 1"
+    ).fetchall()
     present = connection.execute(
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'platform' ORDER BY 1"
     ).fetchall()
-    return bool(options == 1 and [name for (name,) in present] == names)
+    inlined = sorted(f"platform.{name}" for name in tables.INLINED)
+    return [name for (name,) in options] == inlined and [name for (name,) in present] == TABLES
 
 
 def test_killed_at_each_statement_that_makes_the_tables_they_are_made_by_the_next(

@@ -174,7 +174,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     root = tmp_path_factory.mktemp("contract") / "site"
     with connect(lake_in(root)) as lake:
         tables.ensure_platform_tables(lake)
-        schemas.ensure(lake)
     kept = root.with_name("kept")
     root.rename(kept)
 
