@@ -26,7 +26,7 @@ from platform_assets.extensions import load_extension
 from platform_assets.sources.base import SourceColumn
 from platform_assets.sources.connections import Database
 from platform_assets.sources.failure import TransientSourceError
-from platform_assets.sql import quote_identifier, quote_literal
+from platform_assets.sql import quote_identifier, quote_literal, quote_name
 
 ALIAS = "_source"
 # What the engine's decimals hold.
@@ -71,6 +71,15 @@ class Dialect(ABC):
         """A table's name, with its schema where it has one."""
         return ".".join(self.quote(part) for part in name.split("."))
 
+    def whole(self, engine: duckdb.DuckDBPyConnection, table: str) -> str | None:
+        """A relation of a whole table that is read side by side; None: only ``query`` can.
+
+        Its columns are those that ``select`` leaves as they are. It, and what ``query`` gives in the
+        same transaction, are one state of the table.
+        """
+        del engine, table
+        return None
+
     @abstractmethod
     def attach(self, database: Database, settings: str = "") -> list[str]:
         """Statements for the engine that make the database known to it as ``_source``.
@@ -113,6 +122,19 @@ class Postgres(Dialect):
             _secret("postgres", database),
             f"ATTACH {options} AS {ALIAS} (TYPE postgres, SECRET {ALIAS}, READ_ONLY)",
         ]
+
+    def whole(self, engine: duckdb.DuckDBPyConnection, table: str) -> str | None:
+        """By ranges of the table's pages, under one exported snapshot; not of a view."""
+        told = engine.execute(
+            "FROM "
+            + self.query(
+                "SELECT n.nspname::text AS space, c.relname::text AS name FROM pg_class AS c "
+                "JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+                f"WHERE c.oid = to_regclass({quote_literal(self.table(table))}) "
+                "AND c.relkind = 'r'"
+            )
+        ).fetchone()
+        return None if told is None else quote_name(ALIAS, *map(str, told))
 
     def columns_sql(self, table: str) -> str:
         """From the system catalog; precision and scale are in the type's modifier."""

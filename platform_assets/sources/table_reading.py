@@ -67,6 +67,10 @@ class TableReading:
 
     def source(self, where: str) -> str:
         """A relation of the table's rows under a condition in the source's own SQL."""
+        if not where and all(sql == self.dialect.quote(n) for n, sql in self.selects.items()):
+            whole = self.dialect.whole(self.access.engine, self.table)
+            if whole is not None:
+                return f"(SELECT {', '.join(q(name) for name in self.selects)} FROM {whole})"
         listed = ", ".join(self.selects.values())
         sql = f"SELECT {listed} FROM {self.dialect.table(self.table)}"
         return self.dialect.query(sql + (f" WHERE {where}" if where else ""))
