@@ -14,7 +14,7 @@ from typing import Any
 
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
-from platform_assets.pipeline.changes import touched_partitions
+from platform_assets.pipeline.touched import touched_partitions
 from platform_assets.warehouse import tables
 from platform_assets.warehouse.lake import Connection
 from platform_assets_tests.source_tables import BAD, DAYS, Row, row

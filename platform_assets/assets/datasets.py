@@ -17,10 +17,8 @@ from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
-from platform_assets.resources import ConnectionResource, LakeResource
+from platform_assets.resources import ConnectionResource, LakeResource, shared_guard
 from platform_assets.settings import load_settings
-from platform_assets.sources.breaker import BreakerStore
-from platform_assets.sources.retrying import Guard
 from platform_assets.warehouse import ledger, schemas
 from platform_assets.warehouse.lake import Connection
 from platform_assets.workers import worker_tags
@@ -203,7 +201,7 @@ def _step(context: dg.AssetExecutionContext, dataset: Dataset, connection: Conne
         dataset=dataset,
         lake=connection,
         connections=_connections(context, dataset),
-        guard=Guard(BreakerStore(settings.breakers)),
+        guard=shared_guard(),
         run_id=context.run.run_id,
         force=reporting.is_forced(context),
         batch_bytes=settings.batch_bytes,

@@ -41,6 +41,7 @@ from platform_assets.provenance import (
     LOAD_COLUMN,
     OP_COLUMN,
     PARTITION_COLUMN,
+    PLATFORM_COLUMNS,
     POSITION_COLUMN,
     PROVENANCE,
 )
@@ -50,9 +51,7 @@ from platform_assets.sources.change_source import (
     ChangeSource,
     Control,
     Ended,
-    TellsChanges,
 )
-from platform_assets.sources.retrying import ONCE
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
 from platform_assets.warehouse import cursors, ledger, stage, tables
@@ -64,6 +63,8 @@ from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.stage import Stage
 
 CONTROL_TOTAL = "control_total"
+# What tells of a load, and not of a row.
+_OF_A_LOAD = PLATFORM_COLUMNS - {PARTITION_COLUMN}
 
 
 @dataclass(frozen=True)
@@ -154,35 +155,6 @@ def _waiting(step: Step, load: Load, rows: Stage) -> tuple[str, ...]:
 def _known(step: Step, load: Load) -> set[str]:
     """The partitions that can be published."""
     return {*step.dataset.partitions.keys(), *load.standing, *load.partitions}
-
-
-def touched_partitions(step: Step, candidates: Sequence[str]) -> list[str]:
-    """Partitions in which something has changed at the source since the last load.
-
-    Args:
-        step: What to look with; nothing is written.
-        candidates: The partitions that exist, in order.
-
-    Returns:
-        Those of them with changes, also such that were never loaded and come after the first that
-        was: a new day is loaded by itself, the past only when it is asked for. Empty for a source
-        that cannot tell cheaply, and where nothing was ever loaded.
-
-    Raises:
-        SourceError: The source cannot be read.
-    """
-    asset = f"raw/{step.dataset.name}"
-    tables.ensure_platform_tables(step.lake)
-    standing = ledger.published(step.lake, asset)
-    source = step.dataset.source
-    if not isinstance(source, TellsChanges) or not standing:
-        return []
-    cursor = cursors.current(step.lake, step.dataset.name)
-    load = Load(asset, cursor.load + 1, cursor, standing, (), (), time.perf_counter())
-    reachable = tuple(key for key in candidates if key >= min(standing))
-    request = replace(request_of(step, load), loaded=reachable)
-    found = step.guard(source.connection, lambda: source.touched(step.access, request), policy=ONCE)
-    return [key for key in candidates if key in found]
 
 
 class _UncontrolledError(SourceError):
@@ -323,6 +295,8 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
     changes, rows, ended = read.changes, read.rows, read.ended
     windows = list(load.partitions if changes.replaces else load.windows)
     touched = _touched(step, load, rows)
+    if changes.replaces and not step.force and _is_held(step, load, rows):
+        windows, touched, rows = [], set(), replace(rows, rows=0)
     entries: dict[str, LedgerEntry] = {}
 
     def work(connection: Connection) -> None:
@@ -350,6 +324,14 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
 
     in_transaction(step.lake, work)
     return entries
+
+
+def _is_held(step: Step, load: Load, rows: Stage) -> bool:
+    """Whether rows that would replace what is held are just those."""
+    table = tables.raw_table(step.dataset.name)
+    return all(key in load.standing for key in load.partitions) and stage.holds(
+        step.lake, rows, f"{table} WHERE {in_partitions(load.partitions)}", besides=_OF_A_LOAD
+    )
 
 
 def _touched(step: Step, load: Load, rows: Stage) -> set[str]:

@@ -11,6 +11,7 @@ from platform_assets.resources.connections import (
     FolderResource,
     RestApiResource,
 )
+from platform_assets.resources.guard import shared_guard
 from platform_assets.resources.lake import LakeResource, lake_config
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "LakeResource",
     "RestApiResource",
     "lake_config",
+    "shared_guard",
 ]

@@ -17,7 +17,7 @@ import dagster as dg
 
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
-from platform_assets.resources import ConnectionResource, LakeResource
+from platform_assets.resources import ConnectionResource, LakeResource, shared_guard
 from platform_assets.sensors.requests import at_work, run_requests
 from platform_assets.sources.base import Access
 from platform_assets.sources.deliveries import Delivery
@@ -106,6 +106,7 @@ def build_arrival_sensor(
         left, kept, errors = max_partitions, {}, []
         runs: list[dg.RunRequest] = []
         lake: LakeResource = context.resources.lake
+        guard = shared_guard()
         with lake.get_connection() as connection:
             tables.ensure_platform_tables(connection)
             for dataset in of_files:
@@ -115,6 +116,7 @@ def build_arrival_sensor(
                 access = Access(
                     connection,
                     {name: resource.connection} if isinstance(resource, ConnectionResource) else {},
+                    guard,
                 )
                 entries = ledger.published(connection, f"raw/{dataset.name}")
                 # What follows the dash tells of the columns that were asked for.

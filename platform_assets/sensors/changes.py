@@ -14,8 +14,9 @@ import dagster as dg
 
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
-from platform_assets.pipeline.changes import touched_partitions
 from platform_assets.pipeline.steps import Step
+from platform_assets.pipeline.touched import touched_partitions
+from platform_assets.resources import shared_guard
 from platform_assets.sensors.requests import run_requests, why_not_now
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection
@@ -94,7 +95,9 @@ def _look(
     lake: Connection, dataset: Dataset, connections: Mapping[str, object]
 ) -> tuple[list[dg.RunRequest], str]:
     """The runs that a dataset needs, and what was found, in words."""
-    step = Step(dataset=dataset, lake=lake, run_id=NAME, connections=connections)
+    step = Step(
+        dataset=dataset, lake=lake, run_id=NAME, connections=connections, guard=shared_guard()
+    )
     try:
         changed = touched_partitions(step, dataset.partitions.keys())
     except PlatformError as error:

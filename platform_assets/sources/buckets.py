@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import BinaryIO, TypeVar, cast
 
@@ -21,6 +21,8 @@ from pyarrow import fs
 from platform_assets.errors import SourceError
 from platform_assets.extensions import extension_file
 from platform_assets.sources.connections import Bucket
+from platform_assets.sources.failure import PermanentSourceError, TransientSourceError
+from platform_assets.sources.retrying import Guard
 from platform_assets.sources.stores import Found
 from platform_assets.sql import quote_identifier, quote_literal
 
@@ -33,6 +35,16 @@ _FIXES = {
     "SIGNATURE_DOES_NOT_MATCH": "correct the key's secret",
     "NETWORK_CONNECTION": "correct the endpoint, or see why it does not answer",
 }
+# What may pass by itself.
+_PASSING = {
+    "NETWORK_CONNECTION",
+    "SLOW_DOWN",
+    "THROTTLING",
+    "INTERNAL_FAILURE",
+    "SERVICE_UNAVAILABLE",
+    "REQUEST_TIMEOUT",
+    "TimeoutError",
+}
 T = TypeVar("T")
 
 
@@ -42,11 +54,13 @@ class BucketStore:
 
     Attributes:
         bucket: Where they are.
-        connection: Name of the connection that leads there, for messages.
+        connection: Name of the connection that leads there.
+        guard: What asking goes through; reading a file's bytes does not.
     """
 
     bucket: Bucket
     connection: str
+    guard: Guard = field(default_factory=Guard, compare=False, repr=False)
 
     @property
     def root(self) -> str:
@@ -129,20 +143,24 @@ class BucketStore:
             raise self._error("the engine does not take the key") from None
 
     def _ask(self, work: Callable[[], T]) -> T:
-        try:
-            return work()
-        except (OSError, pa.ArrowException) as error:
-            code = re.search(r"AWS Error ([A-Z_]+)", str(error))
-            raise self._error(code.group(1) if code else type(error).__name__) from None
+        def ask() -> T:
+            try:
+                return work()
+            except (OSError, pa.ArrowException) as error:
+                code = re.search(r"AWS Error ([A-Z_]+)", str(error))
+                raise self._error(code.group(1) if code else type(error).__name__) from None
+
+        return self.guard(self.connection, ask)
 
     def _error(self, found: str) -> SourceError:
         each = self.bucket
-        return SourceError(
+        kind = TransientSourceError if found in _PASSING else PermanentSourceError
+        return kind(
             "A bucket cannot be read",
+            reason=found.lower().replace("_", " "),
             where=f"connection {self.connection!r}, bucket {each.bucket!r} at "
             f"{each.endpoint or 'Amazon S3'}, region {each.region}",
             expected="a bucket that the connection's key may list and read",
-            found=found.lower().replace("_", " "),
             fix=_FIXES.get(found, "correct the connection: bucket, endpoint, region and key"),
         )
 

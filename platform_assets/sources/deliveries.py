@@ -118,7 +118,7 @@ class Delivery(ABC):
         """
         bucket = access.connections.get(self.connection)
         if isinstance(bucket, Bucket):
-            store = BucketStore(bucket, self.connection)
+            store = BucketStore(bucket, self.connection, access.guard)
             store.check()
             return store
         folder = access.connection(

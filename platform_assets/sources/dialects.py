@@ -74,8 +74,8 @@ class Dialect(ABC):
     def whole(self, engine: duckdb.DuckDBPyConnection, table: str) -> str | None:
         """A relation of a whole table that is read side by side; None: only ``query`` can.
 
-        Its columns are those that ``select`` leaves as they are. It, and what ``query`` gives in the
-        same transaction, are one state of the table.
+        Its columns are those that ``select`` leaves as they are. It is one state of the table, the
+        same that ``query`` sees in the transaction.
         """
         del engine, table
         return None

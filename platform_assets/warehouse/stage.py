@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from platform_assets.sql import quote_literal
+from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.tables import COMPRESSION
 
@@ -82,6 +82,31 @@ def write(connection: Connection, file: Path, select: str) -> Stage:
     ).fetchone()
     assert copied is not None  # COPY tells how many rows it wrote
     return Stage(file, int(copied[0]))
+
+
+def holds(connection: Connection, stage: Stage, held: str, *, besides: Collection[str]) -> bool:
+    """Whether rows that are held are those of a stage, in whatever order.
+
+    Compared are their number and the sum of a hash of each, in one scan of either.
+
+    Args:
+        connection: An open lake.
+        stage: The staged rows.
+        held: SQL of the held rows, as after FROM.
+        besides: Columns that are not compared.
+    """
+    relations = (stage.relation, held)
+    columns = [
+        {str(name) for name, *_ in connection.execute(f"DESCRIBE FROM {each}").fetchall()}
+        - set(besides)
+        for each in relations
+    ]
+    if columns[0] != columns[1]:
+        return False
+    names = ", ".join(quote_identifier(name) for name in sorted(columns[0]))
+    told = f"SELECT count(*), sum(CAST(hash({names}) AS HUGEINT)) FROM "
+    first, second = (connection.execute(told + each).fetchone() for each in relations)
+    return first == second
 
 
 def add(connection: Connection, schema: str, table: str, stage: Stage) -> None:

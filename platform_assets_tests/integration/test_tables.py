@@ -372,3 +372,24 @@ def test_only_a_range_of_keys_is_compared(shop_of: Callable[..., Shop]) -> None:
     shop.table.put(row(3, note="changed"))
     shop.sync()
     assert {key: values[3] for key, values in shop.cleaned().items()} == {1: None, 3: "changed"}
+
+
+def test_a_table_that_is_as_it_was_is_not_published_again(shop_of: Callable[..., Shop]) -> None:
+    shop = shop_of("full")
+    shop.table.put(row(1))
+    shop.table.put(row(2, 2, status=BAD))
+    shop.sync()
+    tables_of = ("raw", "cleaned")
+    before = [shop.lake.execute(f"FROM lake.{each}.sales").fetchall() for each in tables_of]
+    for _ in range(2):
+        loaded, cleaned = shop.sync()
+        for report in (loaded, cleaned):
+            assert {entry.status for entry in report.entries.values()} == {Status.UNCHANGED}
+    after = [shop.lake.execute(f"FROM lake.{each}.sales").fetchall() for each in tables_of]
+    assert after == before
+    quarantine = "SELECT status, count(*) FROM lake.platform.quarantine GROUP BY ALL"
+    assert shop.lake.execute(quarantine).fetchall() == [("open", 1)]
+    # As many rows, of which one is another.
+    shop.table.put(row(1, note="changed"))
+    loaded, _ = shop.sync()
+    assert Status.PUBLISHED in {entry.status for entry in loaded.entries.values()}
