@@ -163,7 +163,6 @@ def tables(kind: type[Table], engine: str) -> Make:
 
 KINDS: dict[str, Make] = {
     "sqlite_full": tables(Full, "sqlite"),
-    "sqlite_watermark": tables(Watermark, "sqlite"),
     "sqlite_snapshot": tables(Snapshot, "sqlite"),
     "postgres_watermark": tables(Watermark, "postgres"),
     "postgres_changes": tables(Slot, "postgres"),

@@ -27,7 +27,7 @@ from platform_assets_tests.told_source import Told, ToldChanges, history_of
 
 AS_OF = "valid_from <= $at AND (valid_to > $at OR valid_to IS NULL)"
 quick = settings(
-    max_examples=4,
+    max_examples=3,
     deadline=None,
     # To shrink takes minutes: every attempt is several real syncs.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
