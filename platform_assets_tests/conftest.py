@@ -15,9 +15,6 @@ from platform_assets.settings import PREFIX, Settings, load_settings
 from platform_assets.warehouse.lake import LakeConfig, connect
 from platform_assets_tests.support import PII_KEY, Site
 
-DATABASES = ("sqlite", "postgres", "mariadb")
-"""What the names of kinds of sources begin with that read a database's tables."""
-
 
 @dataclass(frozen=True)
 class Installation:
@@ -103,19 +100,3 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         },
     ) as made:
         yield made
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process, which shares its servers and folders.
-
-    The suite of every kind of source is cut in two, as it would end long after all others.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            group = item.path.stem
-            parameters = getattr(item, "callspec", None)
-            kind = str(parameters.params.get("case")) if parameters is not None else ""
-            if group == "test_source_contract":
-                group += f"_{kind.partition('_')[0] in DATABASES}"
-            item.add_marker(pytest.mark.xdist_group(group))
