@@ -56,7 +56,7 @@ dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
 	$(BIN)/platform-assets dev
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 lint: $(READY)  ## ruff, formatting, strict types, one-way arrows
 	$(BIN)/ruff check .

@@ -46,6 +46,9 @@ def bucket_server() -> Iterator[Storage]:
     server.start()
     try:
         host, port = server.get_host_and_port()
+        # All servers of a process share their state: what another one left is taken away.
+        requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10)
+        requests.post(f"http://{host}:{port}/moto-api/reset-auth", data=b"inf", timeout=10)
         options = {"endpoint_url": f"http://{host}:{port}", "region_name": "eu-west-1"}
         anyone = {"aws_access_key_id": "x", "aws_secret_access_key": "y", **options}
         users = boto3.client("iam", **anyone)

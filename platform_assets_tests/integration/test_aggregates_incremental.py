@@ -327,7 +327,7 @@ _histories = st.lists(st.one_of(_publishes, _publishes, _runs), min_size=4, max_
 
 
 @settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -245,7 +245,7 @@ def test_after_every_load_the_cleaned_table_is_what_the_source_is(
     shop_of: Callable[..., Shop],
 ) -> None:
     @settings(
-        max_examples=5,
+        max_examples=3,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
