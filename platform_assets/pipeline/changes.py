@@ -212,7 +212,7 @@ def _read(step: Step, load: Load, file: Path) -> _Read:
             raise error
         held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
         with _one_state(step.lake):
-            rows = stage.write(step.lake, file, _select(step, load, changes, held, judged))
+            rows = stage.write(step.lake, file, *_select(step, load, changes, held, judged))
             ended = changes.ended(rows.relation)
     return _Read(changes, rows, ended, judged)
 
@@ -231,8 +231,8 @@ def _one_state(connection: Connection) -> Iterator[None]:
 
 def _select(
     step: Step, load: Load, changes: Changes, held: Mapping[str, str], judged: Judged
-) -> str:
-    """The rows as the raw table takes them, in the order of the partitions."""
+) -> tuple[str, str]:
+    """The rows as the raw table takes them, and their order: that of the partitions."""
     types = {name.lower(): (name, sql_type) for name, sql_type in held.items()}
     own = []
     for given, named in zip(changes.columns, _present_names(step, changes.columns), strict=True):
@@ -256,8 +256,7 @@ def _select(
     )
     daily = isinstance(step.dataset.partitions, Daily)
     order = ", ".join([*([PARTITION_COLUMN] if daily else []), *filter(None, [changes.order])])
-    rows = f"SELECT {', '.join([*own, *told])} FROM ({changes.read()})"
-    return f"{rows} ORDER BY {order}" if order else rows
+    return f"SELECT {', '.join([*own, *told])} FROM ({changes.read()})", order
 
 
 def _present_names(step: Step, columns: Sequence[SourceColumn]) -> list[str]:

@@ -49,17 +49,13 @@ def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
     """
     # The snapshot comes first: what is committed between the queries counts as moved.
     snapshot = current_snapshot(step.lake)
+    name = step.dataset.name
+    layers = ("raw", "cleaned") if step.dataset.has_versions else ("raw",)
+    found = ledger.standing_of(step.lake, [f"{layer}/{name}" for layer in layers], partitions)
     return Standing(
         snapshot,
-        ledger.published(step.lake, f"raw/{step.dataset.name}", partitions),
-        {
-            key: entry.snapshot
-            for key, entry in ledger.published(
-                step.lake, f"cleaned/{step.dataset.name}", partitions
-            ).items()
-        }
-        if step.dataset.has_versions
-        else {},
+        found[f"raw/{name}"],
+        {key: entry.snapshot for key, entry in found.get(f"cleaned/{name}", {}).items()},
         {
             other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
             for other in step.dataset.references

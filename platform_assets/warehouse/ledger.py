@@ -158,6 +158,26 @@ def published(
     return latest(connection, asset, partitions, (Status.PUBLISHED,))
 
 
+def standing_of(
+    connection: Connection, assets: Sequence[str], partitions: Sequence[str]
+) -> dict[str, dict[str, LedgerEntry]]:
+    """The publishes that partitions of several assets stand at, by one question.
+
+    Args:
+        connection: An open lake.
+        assets: The assets' keys.
+        partitions: The partitions' keys.
+
+    Returns:
+        Entries by partition, by asset.
+    """
+    where = f"asset IN {literal_list(assets)} AND {in_partitions(partitions, 'partition')}"
+    found: dict[str, dict[str, LedgerEntry]] = {asset: {} for asset in assets}
+    for entry in _fetch(connection, where, (Status.PUBLISHED,)):
+        found[entry.asset][entry.partition] = entry
+    return found
+
+
 def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:
     """What a run has left unpublished of an asset, by partition."""
     where = f"asset = {quote_literal(asset)} AND run_id = {quote_literal(run_id)}"

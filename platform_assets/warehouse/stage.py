@@ -69,16 +69,20 @@ def room(connection: Connection, schema: str, table: str) -> Iterator[Path]:
             file.unlink()
 
 
-def write(connection: Connection, file: Path, select: str) -> Stage:
+def write(connection: Connection, file: Path, select: str, order: str = "") -> Stage:
     """Write rows to a file of ``room``; may be done in a transaction that reads.
 
     Args:
         connection: An open lake.
         file: Where to.
         select: The rows, with the table's column names.
+        order: SQL of their order; empty: whatever order they come in. Rows that are read side by
+            side and have to wait for each other would be held in memory meanwhile.
     """
+    ordered = f"{select} ORDER BY {order}" if order else select
     copied = connection.execute(
-        f"COPY ({select}) TO {quote_literal(str(file))} (FORMAT parquet, COMPRESSION {COMPRESSION})"
+        f"COPY ({ordered}) TO {quote_literal(str(file))} (FORMAT parquet, "
+        f"COMPRESSION {COMPRESSION}, PRESERVE_ORDER {str(bool(order)).lower()})"
     ).fetchone()
     assert copied is not None  # COPY tells how many rows it wrote
     return Stage(file, int(copied[0]))
