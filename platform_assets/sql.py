@@ -51,6 +51,19 @@ def literal_list(values: Iterable[str]) -> str:
     return "(" + (", ".join(quote_literal(value) for value in values) or "NULL") + ")"
 
 
+def after_scan(column: str) -> str:
+    """A text column, for a condition that is looked at only once the rows are read.
+
+    The lake asks its catalog for the statistics of every file for each column that a condition
+    names, which takes longer than to read a table of few rows, or of rows kept in the catalog. One
+    condition that leaves out most files is worth that; the others are cheaper afterwards.
+
+    Args:
+        column: SQL of the column.
+    """
+    return f"({column} || '')"
+
+
 def literal(value: object, sql_type: str) -> str:
     """Write a value as a literal of exactly one SQL type, so that nothing is promoted.
 

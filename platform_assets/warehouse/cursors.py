@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platform_assets.sql import quote_literal
+from platform_assets.sql import after_scan, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.tables import CURSORS
 
@@ -33,11 +33,14 @@ def current(connection: Connection, dataset: str) -> Cursor:
         connection: An open lake.
         dataset: The dataset's name.
     """
-    row = connection.execute(
-        f"SELECT load, position FROM {CURSORS} WHERE dataset = {quote_literal(dataset)} "
-        "ORDER BY load DESC LIMIT 1"
-    ).fetchone()
-    return Cursor(int(row[0]), str(row[1])) if row else Cursor()
+    own = f"FROM {CURSORS} WHERE {after_scan('dataset')} = {quote_literal(dataset)}"
+    # Of all loads only their numbers are read: a position may be long.
+    newest = connection.execute(f"SELECT max(load) {own}").fetchone()
+    if newest is None or newest[0] is None:
+        return Cursor()
+    load = int(newest[0])
+    row = connection.execute(f"SELECT position {own} AND load = {load}").fetchone()
+    return Cursor(load, str(row[0])) if row else Cursor()
 
 
 def record(connection: Connection, dataset: str, cursor: Cursor, run_id: str) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from platform_assets.sql import literal_list, quote_literal
+from platform_assets.sql import after_scan, literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
@@ -115,7 +115,7 @@ def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> li
             SELECT *, snapshot_id, row_number() OVER (
                 PARTITION BY asset, partition ORDER BY snapshot_id DESC, rowid DESC) AS newest
             FROM {LEDGER}
-            WHERE ({where}) AND status IN {literal_list(statuses)}
+            WHERE ({where}) AND {after_scan("status")} IN {literal_list(statuses)}
         ) WHERE newest = 1 ORDER BY asset, partition
         """
     ).fetchall()
@@ -126,6 +126,12 @@ def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> li
         values["broken"] = json.loads(values["broken"])
         entries.append(LedgerEntry(**values))
     return entries
+
+
+def _of(assets: Sequence[str], partitions: Sequence[str]) -> str:
+    return f"{after_scan('asset')} IN {literal_list(assets)} AND " + in_partitions(
+        partitions, "partition"
+    )
 
 
 def latest(
@@ -147,7 +153,7 @@ def latest(
     """
     where = f"asset = {quote_literal(asset)}"
     if partitions is not None:
-        where += f" AND {in_partitions(partitions, 'partition')}"
+        where = _of([asset], partitions)
     return {entry.partition: entry for entry in _fetch(connection, where, statuses)}
 
 
@@ -171,7 +177,7 @@ def standing_of(
     Returns:
         Entries by partition, by asset.
     """
-    where = f"asset IN {literal_list(assets)} AND {in_partitions(partitions, 'partition')}"
+    where = _of(assets, partitions)
     found: dict[str, dict[str, LedgerEntry]] = {asset: {} for asset in assets}
     for entry in _fetch(connection, where, (Status.PUBLISHED,)):
         found[entry.asset][entry.partition] = entry
@@ -180,7 +186,7 @@ def standing_of(
 
 def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:
     """What a run has left unpublished of an asset, by partition."""
-    where = f"asset = {quote_literal(asset)} AND run_id = {quote_literal(run_id)}"
+    where = f"asset = {quote_literal(asset)} AND {after_scan('run_id')} = {quote_literal(run_id)}"
     entries = _fetch(connection, where, tuple(Status))
     return {e.partition: e for e in entries if e.status is Status.FAILED}
 
@@ -188,6 +194,8 @@ def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, Ledg
 def last_snapshot(connection: Connection, asset: str) -> int:
     """The snapshot of an asset's newest publish; -1 where there is none."""
     row = connection.execute(
-        f"SELECT max(snapshot_id) FROM {LEDGER} WHERE asset = ? AND status = 'published'", [asset]
+        f"SELECT max(snapshot_id) FROM {LEDGER} WHERE asset = ? "
+        f"AND {after_scan('status')} = 'published'",
+        [asset],
     ).fetchone()
     return -1 if row is None or row[0] is None else int(row[0])

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from platform_assets.sql import quote_name
+from platform_assets.sql import after_scan, quote_name
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.tables import PLATFORM
 
@@ -80,7 +80,8 @@ def record_contract(connection: Connection, dataset: str, contract: ContractVers
 def contract_versions(connection: Connection, dataset: str) -> list[ContractVersion]:
     """Every version that a dataset's table has followed, oldest first."""
     rows = connection.execute(
-        f"SELECT version, description, recorded_at FROM {CONTRACTS} WHERE dataset = ? "
+        f"SELECT version, description, recorded_at FROM {CONTRACTS} "
+        f"WHERE {after_scan('dataset')} = ? "
         "ORDER BY snapshot_id, rowid",
         [dataset],
     ).fetchall()
@@ -109,7 +110,8 @@ def record_source_schema(
 def source_schemas(connection: Connection, dataset: str) -> list[str]:
     """Every schema that a dataset's source was accepted with, oldest first, as JSON."""
     rows = connection.execute(
-        f"SELECT columns FROM {SOURCE_SCHEMAS} WHERE dataset = ? ORDER BY snapshot_id, rowid",
+        f"SELECT columns FROM {SOURCE_SCHEMAS} WHERE {after_scan('dataset')} = ? "
+        "ORDER BY snapshot_id, rowid",
         [dataset],
     ).fetchall()
     return [str(columns) for (columns,) in rows]
@@ -137,7 +139,7 @@ def drifts_in(connection: Connection, dataset: str, run_id: str) -> list[DriftEv
     """What a run has met of a dataset, by column and partition."""
     rows = connection.execute(
         f"SELECT DISTINCT {', '.join(_EVENT_COLUMNS)} FROM {DRIFTS} "
-        "WHERE dataset = ? AND run_id = ? ORDER BY ALL",
+        f"WHERE {after_scan('dataset')} = ? AND run_id = ? ORDER BY ALL",
         [dataset, run_id],
     ).fetchall()
     return [DriftEvent(*row) for row in rows]

@@ -65,10 +65,12 @@ def test_the_engine_never_downloads_and_keeps_to_its_limits(lake: Connection) ->
     found = dict(
         lake.execute(
             "SELECT name, value FROM duckdb_settings() WHERE name IN "
-            "('autoinstall_known_extensions', 'autoload_known_extensions', 'threads')"
+            "('allow_unsigned_extensions', 'autoinstall_known_extensions', "
+            "'autoload_known_extensions', 'threads')"
         ).fetchall()
     )
     assert found == {
+        "allow_unsigned_extensions": "true",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "threads": "2",
