@@ -70,7 +70,7 @@ def by_duckdb(database: Database, file: Path, clock: Clock) -> dict[str, int]:
     """What DuckDB does by itself: create a table as the attached one is."""
     import duckdb
 
-    with duckdb.connect(str(file), config={"memory_limit": "600MB"}) as engine:
+    with duckdb.connect(str(file), config=DUCKDB) as engine:
         with clock.stage("load"), attached(engine, database, "database"):
             engine.execute("CREATE TABLE orders AS FROM _source.public.orders")
             engine.execute("CHECKPOINT")

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Iterable
 from functools import cache
 from re import _constants as ops  # type: ignore[attr-defined]  # typeshed hides the parse tree
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -128,39 +129,33 @@ def _members(items: Iterable[Any]) -> Ranges:
 
 def _category(name: object) -> Ranges:
     found = {
-        ops.CATEGORY_DIGIT: ("isdecimal", False),
-        ops.CATEGORY_NOT_DIGIT: ("isdecimal", True),
-        ops.CATEGORY_SPACE: ("isspace", False),
-        ops.CATEGORY_NOT_SPACE: ("isspace", True),
-        ops.CATEGORY_WORD: ("isalnum", False),
-        ops.CATEGORY_NOT_WORD: ("isalnum", True),
+        ops.CATEGORY_DIGIT: (r"\d", False),
+        ops.CATEGORY_NOT_DIGIT: (r"\d", True),
+        ops.CATEGORY_SPACE: (r"\s", False),
+        ops.CATEGORY_NOT_SPACE: (r"\s", True),
+        ops.CATEGORY_WORD: (r"\w", False),
+        ops.CATEGORY_NOT_WORD: (r"\w", True),
     }.get(name)
     if found is None:
         raise _UntranslatableError
-    method, negated = found
-    ranges = list(_unicode(method))
+    category, negated = found
+    ranges = list(_unicode(category))
     return _complement(ranges) if negated else ranges
 
 
 @cache
-def _unicode(method: str) -> tuple[tuple[int, int], ...]:
-    """Collect the ranges of code points for which a method of str holds."""
-    holds: Callable[[str], bool] = getattr(str, method)
-    extra = "_" if method == "isalnum" else ""
-    return tuple(_runs(p for p in range(sys.maxunicode + 1) if holds(chr(p)) or chr(p) in extra))
+def _unicode(category: str) -> tuple[tuple[int, int], ...]:
+    """Find the ranges of code points that Python itself counts to a category."""
+    return tuple(
+        (found.start(), found.end() - 1)
+        for found in re.finditer(f"{category}+", _every_character())
+    )
 
 
-def _runs(points: Iterable[int]) -> Iterator[tuple[int, int]]:
-    start = end = -1
-    for point in points:
-        if point == end + 1 and start >= 0:
-            end = point
-            continue
-        if start >= 0:
-            yield start, end
-        start = end = point
-    if start >= 0:
-        yield start, end
+@cache
+def _every_character() -> str:
+    points = array("I", range(sys.maxunicode + 1))
+    return points.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
 
 
 def _complement(ranges: Ranges) -> Ranges:

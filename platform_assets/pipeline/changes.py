@@ -51,6 +51,7 @@ from platform_assets.sources.change_source import (
     ChangeSource,
     Control,
     Ended,
+    MissingColumnsError,
 )
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
@@ -205,16 +206,27 @@ def _read(step: Step, load: Load, file: Path) -> _Read:
     """
     source = step.dataset.source
     assert isinstance(source, ChangeSource)  # the caller has looked
-    with source.reading(step.access, request_of(step, load)) as changes:
-        judged = SchemaBook(step).judge({key: {"": changes.columns} for key in load.partitions})
-        for key, error in judged.blocked.items():
-            in_transaction(step.lake, lambda con, key=key: judged.record(con, {key: 0}))  # type: ignore[misc] # mypy cannot infer a lambda with a default
-            raise error
-        held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
-        with _one_state(step.lake):
-            rows = stage.write(step.lake, file, *_select(step, load, changes, held, judged))
-            ended = changes.ended(rows.relation)
-    return _Read(changes, rows, ended, judged)
+    try:
+        with source.reading(step.access, request_of(step, load)) as changes:
+            judged = _judge(step, load, changes.columns)
+            held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
+            with _one_state(step.lake):
+                rows = stage.write(step.lake, file, *_select(step, load, changes, held, judged))
+                ended = changes.ended(rows.relation)
+        return _Read(changes, rows, ended, judged)
+    except MissingColumnsError as error:
+        # Most often they were taken away, which is told as any other drift.
+        _judge(step, load, error.columns)
+        raise
+
+
+def _judge(step: Step, load: Load, columns: tuple[SourceColumn, ...]) -> Judged:
+    """Hold the source's schema against the last one; a drift that stops the load is recorded."""
+    judged = SchemaBook(step).judge({key: {"": columns} for key in load.partitions})
+    for key, error in judged.blocked.items():
+        in_transaction(step.lake, lambda con, key=key: judged.record(con, {key: 0}))  # type: ignore[misc] # mypy cannot infer a lambda with a default
+        raise error
+    return judged
 
 
 @contextmanager

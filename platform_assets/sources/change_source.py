@@ -6,12 +6,32 @@ partitions (``base``), and any source itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from platform_assets.errors import SourceError
 from platform_assets.sources.base import Access, Source, SourceColumn, WindowSource
+
+
+class MissingColumnsError(SourceError):
+    """A source without columns that its rows are found, placed or ordered by.
+
+    Args:
+        what: Which ones.
+        columns: The columns that it has.
+        where: The dataset and its source.
+        expected: The columns that are needed.
+        fix: What to do about it.
+    """
+
+    def __init__(
+        self, what: str, columns: Sequence[SourceColumn], *, where: str, expected: str, fix: str
+    ) -> None:
+        found = ", ".join(column.name for column in columns)
+        super().__init__(what, where=where, expected=expected, found=found, fix=fix)
+        self.columns = tuple(columns)
 
 
 @dataclass(frozen=True)

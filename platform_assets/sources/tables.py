@@ -22,7 +22,12 @@ import duckdb
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.provenance import DELETED, PARTITION_COLUMN
 from platform_assets.sources.base import Access, SourceColumn
-from platform_assets.sources.change_source import ChangeRequest, Changes, Ended
+from platform_assets.sources.change_source import (
+    ChangeRequest,
+    Changes,
+    Ended,
+    MissingColumnsError,
+)
 from platform_assets.sources.connections import Database
 from platform_assets.sources.dialects import Dialect, attached, describe, source_columns
 from platform_assets.sources.looking import Look
@@ -132,12 +137,12 @@ class _Table:
         there = {column.name.lower() for column in found}
         missing = [name for name in dict.fromkeys(names) if name.lower() not in there]
         if missing:
-            raise SourceError(
+            raise MissingColumnsError(
                 f"A table lacks {'a column' if len(missing) == 1 else 'columns'}: "
                 + ", ".join(missing),
+                found,
                 where=f"dataset {request.dataset}, {self._reader}",
                 expected="the columns " + ", ".join(dict.fromkeys(names)),
-                found=", ".join(column.name for column in found),
                 fix="have the column put back, or take it out of the contract; "
                 "a renamed column is mapped with Field(source=…)",
             )

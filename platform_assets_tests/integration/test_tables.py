@@ -21,7 +21,7 @@ from platform_assets.pipeline import BatchReport, Step, clean, load_raw
 from platform_assets.sources.connections import Database
 from platform_assets.sources.retrying import Guard, RetryPolicy
 from platform_assets.sources.tables import FullTable, SnapshotTable, WatermarkTable
-from platform_assets.warehouse import tables
+from platform_assets.warehouse import schemas, tables
 from platform_assets.warehouse.lake import Connection, connect
 from platform_assets.warehouse.ledger import Status
 from platform_assets_tests.conftest import lake_in
@@ -305,7 +305,24 @@ def test_a_table_that_is_not_there_or_lacks_a_column(shop_of: Callable[..., Shop
     assert "A table lacks a column: touched_at" in loaded.failed[DAYS[0]].message
     shop.dataset = sales(WatermarkTable("sales", columns=("sale_id", "amount", "updated_at")))
     loaded, _ = shop.sync()
-    assert "A table lacks a column: sold_at" in loaded.failed[DAYS[0]].message
+    assert "The source has no column sold_at" in loaded.failed[DAYS[0]].message
+
+
+@pytest.mark.parametrize("column", ["sale_id", "sold_at", "updated_at"])
+def test_a_column_that_rows_are_found_by_is_missed_as_any_other(
+    shop_of: Callable[..., Shop], column: str
+) -> None:
+    shop = shop_of("watermark")
+    shop.table.put(row(1))
+    shop.sync((DAYS[0],))
+    before = shop.cleaned()
+    shop.table.execute(f"ALTER TABLE sales RENAME COLUMN {column} TO gone")
+    loaded, _ = shop.sync((DAYS[0],))
+    assert loaded.failed[DAYS[0]].stopped_by == "schema"
+    assert f"The source has no column {column}" in loaded.failed[DAYS[0]].message
+    events = schemas.drifts_in(shop.lake, "sales", f"run-{shop.runs}")
+    assert column in {each.column_name for each in events if each.decision == "blocked"}
+    assert shop.cleaned() == before
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -271,6 +271,10 @@ class Model:
     current: list[Permit] = field(default_factory=list)
 
 
+# None of them sum up to the minute itself, at which a breaker may be open or due.
+WAITS = (0.7, 20.3, 61.0)
+
+
 class BreakerMachine(RuleBasedStateMachine):
     """Random calls, results, waits and kills against the model."""
 
@@ -286,7 +290,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.model.current = []
         self.model.state, self.model.since = state, self.clock.now
 
-    @rule(seconds=st.sampled_from([0.5, 20, 61]))
+    @rule(seconds=st.sampled_from(WAITS))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
 
