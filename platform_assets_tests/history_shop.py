@@ -16,8 +16,8 @@ from platform_assets.sources.connections import Database
 from platform_assets.warehouse.history import history_table
 from platform_assets.warehouse.lake import connect
 from platform_assets_tests.conftest import lake_in
-from platform_assets_tests.integration.test_tables import Shop
 from platform_assets_tests.source_tables import SourceTable, sales
+from platform_assets_tests.table_shop import Shop
 
 HISTORY = history_table("sales")
 

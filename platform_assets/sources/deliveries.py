@@ -8,7 +8,6 @@ Does not belong here: what is in a file (one module per format), and where files
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -248,18 +247,6 @@ def name_fault(found: Sequence[str]) -> str:
     repeated = sorted({name for name in found if folded.count(name.lower()) > 1})
     reserved = sorted(n for n in found if n.startswith("_") or not n or "\0" in n)
     return ", ".join(repr(name[:SHOWN_LETTERS]) for name in repeated + reserved)
-
-
-def scratch_folder(access: Access) -> Path:
-    """Where a source may put a copy of a file for as long as it is read.
-
-    Args:
-        access: What to read through.
-    """
-    row = access.engine.execute("SELECT current_setting('temp_directory')").fetchone()
-    folder = Path(str(row[0]) if row and row[0] else tempfile.gettempdir())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def shown_name(name: str) -> str:

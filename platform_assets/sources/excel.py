@@ -8,9 +8,6 @@ finding files (``deliveries``), what is in a package and in a sheet (``excel_pac
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +16,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.sources import excel_package, excel_reading
+from platform_assets.sources import copies, excel_package, excel_reading
 from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn, SourceInput
 from platform_assets.sources.deliveries import (
     Delivery,
@@ -27,7 +24,6 @@ from platform_assets.sources.deliveries import (
     name_fault,
     names,
     not_read,
-    scratch_folder,
     shown_name,
     unreadable,
     wanted,
@@ -146,7 +142,7 @@ class ExcelFiles(Delivery):
             SourceError: The file cannot be read at all.
         """
         try:
-            return look(store, url, self.sheet, self.header_row, scratch_folder(access))
+            return look(store, url, self.sheet, self.header_row, copies.scratch_folder(access))
         except READ_ERRORS as error:
             raise unreadable(f"file {url}", error, "a whole .xlsx workbook") from None
 
@@ -218,20 +214,20 @@ class ExcelFiles(Delivery):
             columns: The columns that the contract names; further ones are kept too.
         """
         store = self.store(access)
-        folder = tempfile.mkdtemp(prefix="excel-", dir=scratch_folder(access))
+        folder = copies.new_folder(access)
         try:
             books = [
-                self._staged(access, store, dataset, each.partition, url, Path(folder))
+                self._staged(access, store, dataset, each.partition, url, folder)
                 for each in inputs
                 for url in each.items
             ]
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            copies.remove(folder)
             raise
         found = (*columns, *further(columns, [book.names for book in books]))
         verify = _Verify(store, dataset, books)
         # The copies live as long as somebody may read them.
-        weakref.finalize(verify, shutil.rmtree, folder, ignore_errors=True)
+        copies.keep_for(verify, folder)
         layouts: dict[tuple[str, ...], list[Book]] = {}
         for book in books:
             layouts.setdefault(book.names, []).append(book)
@@ -239,7 +235,7 @@ class ExcelFiles(Delivery):
         # order through a window, as with every Parquet file: their numbers follow from it.
         relation = " UNION ALL ".join(
             f"SELECT * EXCLUDE (_n) FROM (SELECT {wanted(found, layout)}, "
-            f"{self.provenance(folder, some[0].partition, '_url')}, "
+            f"{self.provenance(str(folder), some[0].partition, '_url')}, "
             f"row_number() OVER () AS _n FROM (SELECT {_renamed(layout)} FROM read_parquet("
             f"[{', '.join(quote_literal(engine_path(str(book.copy.path))) for book in some)}], "
             "filename=true, hive_partitioning=false))) WHERE _n > 0"
@@ -261,7 +257,7 @@ class ExcelFiles(Delivery):
             found = self._looked(access, store, where, url)
             header = tuple(found.columns)
             with (
-                at_hand(store, url, scratch_folder(access)) as path,
+                at_hand(store, url, copies.scratch_folder(access)) as path,
                 excel_package.refusing_damage(),
             ):
                 copy = excel_reading.stage(

@@ -17,6 +17,7 @@ from typing import cast
 
 from platform_assets.errors import SourceError
 from platform_assets.sources import excel_package, excel_reading, excel_scan
+from platform_assets.sources.copies import PREFIX
 from platform_assets.sources.excel_package import Fault, RefusedError, Sheet
 from platform_assets.sources.excel_scan import Facts
 from platform_assets.sources.stores import Store, is_local
@@ -91,7 +92,7 @@ def at_hand(store: Store, url: str, scratch: Path) -> Iterator[Path]:
         yield Path(url)
         return
     with (
-        tempfile.NamedTemporaryFile(prefix="excel-", suffix=".xlsx", dir=scratch) as copy,
+        tempfile.NamedTemporaryFile(prefix=PREFIX, suffix=".xlsx", dir=scratch) as copy,
         store.open(url) as file,
     ):
         shutil.copyfileobj(file, copy, 2**20)

@@ -8,15 +8,12 @@ what happens to rows afterwards.
 from __future__ import annotations
 
 import codecs
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
-from platform_assets.sources import csv_dialect
+from platform_assets.sources import copies, csv_dialect
 from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn, SourceInput
 from platform_assets.sources.csv_dialect import Dialect, HeaderError, Preparation
 from platform_assets.sources.csv_reading import CsvFile, Reading, misread
@@ -27,7 +24,6 @@ from platform_assets.sources.deliveries import (
     name_fault,
     names,
     not_read,
-    scratch_folder,
     shown_name,
     unreadable,
 )
@@ -273,10 +269,14 @@ class CsvFiles(Delivery):
             for each in inputs
             for url in each.items
         ]
-        copies = None
+        folder = None
         if self._preparation.needed:
-            copies = tempfile.mkdtemp(prefix="csv-", dir=scratch_folder(access))
-            found = [self._staged(dataset, Path(copies), file) for file in found]
+            folder = copies.new_folder(access)
+            try:
+                found = [self._staged(dataset, folder, file) for file in found]
+            except BaseException:
+                copies.remove(folder)
+                raise
         reading = Reading(
             dataset=dataset,
             delivery=self,
@@ -285,9 +285,9 @@ class CsvFiles(Delivery):
             files=found,
             columns=(*columns, *further(columns, [file.fields for file in found])),
         )
-        if copies:
+        if folder:
             # The copies live as long as somebody may read them or hold them against the rows.
-            weakref.finalize(reading, shutil.rmtree, copies, ignore_errors=True)
+            copies.keep_for(reading, folder)
         return Extract(
             relation=reading.relation(),
             columns=tuple(SourceColumn(name) for name in reading.columns),

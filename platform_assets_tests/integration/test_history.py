@@ -20,9 +20,9 @@ from platform_assets.sources.change_source import ChangeSource
 from platform_assets.sources.tables import SnapshotTable, WatermarkTable
 from platform_assets.warehouse.ledger import Status
 from platform_assets_tests.history_shop import HISTORY, periods, shops, with_partitions
-from platform_assets_tests.integration.test_tables import ACTIONS, Shop
 from platform_assets_tests.source_tables import BAD, DAYS, GOOD, NOON, Row, Sale, sales
 from platform_assets_tests.source_tables import row as sale
+from platform_assets_tests.table_shop import ACTIONS, Shop
 from platform_assets_tests.told_source import Told, ToldChanges, history_of
 
 AS_OF = "valid_from <= $at AND (valid_to > $at OR valid_to IS NULL)"

@@ -10,9 +10,9 @@ import pytest
 from platform_assets.sources.tables import WatermarkTable
 from platform_assets.warehouse import ledger
 from platform_assets_tests.history_shop import HISTORY, periods, shops
-from platform_assets_tests.integration.test_tables import Shop
 from platform_assets_tests.source_tables import DAYS
 from platform_assets_tests.source_tables import row as sale
+from platform_assets_tests.table_shop import Shop
 
 
 @pytest.fixture
