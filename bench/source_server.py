@@ -27,26 +27,33 @@ TABLE = """
     FROM generate_series(1, {rows}) AS g
 """
 AFTERWARDS = (
-    "ALTER TABLE orders ALTER COLUMN ordered_at SET NOT NULL, ADD PRIMARY KEY (order_id)",
+    "ALTER TABLE orders ALTER COLUMN ordered_at SET NOT NULL, "
+    "ALTER COLUMN updated_at SET NOT NULL, ADD PRIMARY KEY (order_id)",
     "CREATE INDEX ON orders (updated_at)",
     "ANALYZE orders",
 )
-# Scattered over the whole table, and newer than all that was seen.
+# The table is in memory.
+SETTINGS = ["shared_buffers=3GB", "max_wal_size=8GB", "autovacuum=off"]
+# One row in a hundred, newer than all that was seen.
 CHANGE = (
     "UPDATE orders SET status = 'delivered', total_amount = total_amount + 1, "
-    "updated_at = timestamp '2026-01-01' + order_id * interval '1 millisecond' "
-    "WHERE order_id % 100 = {remainder}"
+    "updated_at = timestamp '2026-01-01' + {number} * interval '1 day' "
+    "+ order_id * interval '1 millisecond' WHERE {rows}"
 )
+CHANGED = {
+    "recent": "order_id > {count} * 0.97 AND order_id % 3 = {number} % 3",
+    "scattered": "order_id % 100 = {number}",
+}
 
 
 def main() -> None:
-    """Serve; each line of input is the remainder of the keys to change, answered when done."""
+    """Serve; each line of input says which rows to change and how often some were changed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, required=True)
     rows = parser.parse_args().rows
     engine = duckdb.connect()
     with (
-        postgres_server(["shared_buffers=512MB", "max_wal_size=8GB"]) as database,
+        postgres_server(SETTINGS) as database,
         attached(engine, database, "benchmark"),
     ):
 
@@ -60,7 +67,12 @@ def main() -> None:
             execute(statement)
         print(json.dumps({"port": database.port, "password": PASSWORD}), flush=True)
         for line in sys.stdin:
-            execute(CHANGE.format(remainder=int(line)))
+            kind, number = line.split()
+            changed = CHANGED[kind].format(count=rows, number=int(number))
+            execute(CHANGE.format(rows=changed, number=int(number)))
+            # As in a shop that is used, where the extract is not the first to look at the new rows:
+            # the first one has Postgres mark each of their pages and write it whole to its log.
+            execute("DO $$ BEGIN PERFORM count(*) FROM orders; END $$")
             print("{}", flush=True)
 
 

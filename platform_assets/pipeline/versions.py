@@ -167,12 +167,23 @@ def may_overlap(step: Step, since: int) -> bool:
         step: What to work on and with.
         since: The load that was judged last.
     """
-    row = step.lake.execute(
-        f"SELECT max({POSITION_COLUMN}) FILTER ({LOAD_COLUMN} <= {since}) >= "
-        f"min({POSITION_COLUMN}) FILTER ({LOAD_COLUMN} > {since}) "
-        f"FROM {tables.raw_table(step.dataset.name)}"
+    return _reaches(step, since, ">=")
+
+
+def _reaches(step: Step, since: int, comparison: str) -> bool:
+    """Whether the last position up to a load reaches, or passes, the first one after it."""
+    table = tables.raw_table(step.dataset.name)
+    first = step.lake.execute(
+        f"SELECT min({POSITION_COLUMN}) FROM {table} WHERE {LOAD_COLUMN} > {since}"
     ).fetchone()
-    return row == (True,)
+    if first is None or first[0] is None:
+        return False
+    # Asked so, files that hold only earlier positions are not opened.
+    there = step.lake.execute(
+        f"SELECT 1 FROM {table} WHERE {LOAD_COLUMN} <= {since} "
+        f"AND {POSITION_COLUMN} {comparison} {int(first[0])} LIMIT 1"
+    ).fetchone()
+    return there is not None
 
 
 def is_in_order(step: Step, since: int) -> bool:
@@ -182,16 +193,10 @@ def is_in_order(step: Step, since: int) -> bool:
         step: What to work on and with.
         since: The load that was judged last.
     """
-    if not may_overlap(step, since):
+    if not _reaches(step, since, ">"):
+        # As always where the order of loads is the order of versions.
         return True
     table, key = tables.raw_table(step.dataset.name), key_sql(step)
-    bounds = step.lake.execute(
-        f"SELECT max({POSITION_COLUMN}) FILTER ({LOAD_COLUMN} <= {since}) "
-        f"<= min({POSITION_COLUMN}) FILTER ({LOAD_COLUMN} > {since}) FROM {table}"
-    ).fetchone()
-    if bounds is not None and bounds[0] in (True, None):
-        # As always where the order of loads is the order of versions; NULL: one side is empty.
-        return True
     row = step.lake.execute(
         f"""
         SELECT count(*) FROM (

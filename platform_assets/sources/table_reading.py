@@ -99,8 +99,12 @@ class TableReading:
         name = self.request.event_time
         if name is None:
             return True
+        return self.types[name.lower()] in _NATIVE_TIMES and not self.may_be_null(name)
+
+    def may_be_null(self, name: str) -> bool:
+        """Whether the source does not rule out NULL in a column."""
         found = next(c for c in self.columns if c.name.lower() == name.lower())
-        return found.sql_type in _NATIVE_TIMES and found.nullable is False
+        return found.nullable is not False
 
     def days(self, partitions: Sequence[str]) -> str:
         """The condition, in the source's SQL, of rows that may belong to days."""

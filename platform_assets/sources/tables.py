@@ -266,18 +266,22 @@ class WatermarkTable(_Table):
         """Rows that changed since the cursor, without those that are held as they are."""
         request, bound = reading.request, self._bound(reading)
         column = reading.dialect.quote(self.watermark)
-        where = f"{column} >= {quote_literal(bound)} OR {column} IS NULL" if bound else ""
+        where = ""
+        if bound:
+            where = f"{column} >= {quote_literal(bound)}"
+            if reading.may_be_null(self.watermark):
+                # Otherwise an index gives the rows in one go, which OR would keep it from.
+                where += f" OR {column} IS NULL"
         rows = reading.keep(_CHANGED, where)
         held = request.held
         if held is not None:
             types = {name.lower(): sql_type for name, sql_type in held.types.items()}
             mark = f"h.{q(self.watermark)}"
-            near = (
-                f" WHERE {mark} >= CAST({quote_literal(bound)} AS {types[self.watermark.lower()]})"
-                f" OR {mark} IS NULL"
-                if bound
-                else ""
-            )
+            near = ""
+            if bound:
+                kind = types[self.watermark.lower()]
+                near = f" WHERE {mark} >= CAST({quote_literal(bound)} AS {kind})"
+                near += f" OR {mark} IS NULL" if reading.may_be_null(self.watermark) else ""
             rows = (
                 f"(SELECT s.* FROM {rows} AS s ANTI JOIN (FROM {held.table} AS h{near}) AS h "
                 f"ON {reading.same(types)})"

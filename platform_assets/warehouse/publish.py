@@ -17,6 +17,7 @@ from platform_assets.warehouse.lake import Connection, in_transaction
 
 # From here on, a list of names is the cheaper condition.
 COMPARED_SPANS = 4
+_REMOVED = "_removed"
 
 Audit = Callable[[Connection, Mapping[str, int], Mapping[str, int]], None]
 """Given the rows that each partition now has, and those that were taken out of it where only some
@@ -107,23 +108,36 @@ def in_partitions(partitions: Sequence[str], column: str = PARTITION_COLUMN) -> 
 
 
 def _between(column: str, first: str, last: str) -> str:
+    if first == last:
+        return f"{column} = {quote_literal(first)}"  # by half quicker than two bounds
     return f"{column} BETWEEN {quote_literal(first)} AND {quote_literal(last)}"
 
 
 def _remove(connection: Connection, staged: Publish) -> dict[str, int]:
     """Take out what is replaced; rows by partition, where only some of a partition are."""
     replaced = in_partitions(staged.partitions)
-    removed: dict[str, int] = {}
-    if staged.within:
-        replaced += f" AND {staged.within}"
-        counted = connection.execute(
-            f"SELECT {PARTITION_COLUMN}, count(*) FROM {staged.table} WHERE {replaced} GROUP BY 1"
-        ).fetchall()
-        removed = {str(key): int(rows) for key, rows in counted}
-        if not removed:
-            return removed
-    connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}")
-    return removed
+    if not staged.within:
+        connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}")
+        return {}
+    replaced += f" AND {staged.within}"
+    if len(staged.partitions) == 1:
+        deleted = connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}").fetchone()
+        assert deleted is not None  # DELETE tells how many rows it took
+        return {staged.partitions[0]: int(deleted[0])}
+    # Found once, to be counted by partition and deleted.
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_REMOVED} AS SELECT rowid AS _rowid, {PARTITION_COLUMN} "
+        f"FROM {staged.table} WHERE {replaced}"
+    )
+    counted = connection.execute(
+        f"SELECT {PARTITION_COLUMN}, count(*) FROM {_REMOVED} GROUP BY 1"
+    ).fetchall()
+    if counted:
+        connection.execute(
+            f"DELETE FROM {staged.table} WHERE rowid IN (SELECT _rowid FROM {_REMOVED})"
+        )
+    connection.execute(f"DROP TABLE {_REMOVED}")
+    return {str(key): int(rows) for key, rows in counted}
 
 
 def _same_columns(connection: Connection, staged: Publish) -> None:

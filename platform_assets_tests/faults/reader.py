@@ -110,4 +110,5 @@ def poll(site: Site, truth: Truth, stop: Event, report: Pipe) -> None:
             sightings.violations += violations(seen, truth)
             if last_look or sightings.violations:
                 break
+            stop.wait(PAUSE_SECONDS)
     report.send(sightings)
