@@ -73,6 +73,16 @@ class Preparation:
         return not self.plain or self.skip > 0 or bool(self.comment)
 
 
+def _first_line(start: bytes, dialect: Dialect, how: Preparation) -> bytes:
+    """As much of a file's start as holds its first record; all of it where that is not plain."""
+    end = start.find(b"\n") + 1
+    if how.plain and not (how.skip or how.comment) and end:
+        line = start[:end]
+        if not dialect.quote or dialect.quote.encode() not in line:
+            return line
+    return start
+
+
 def read_header(file: BinaryIO, dialect: Dialect, how: Preparation | None = None) -> list[str]:
     """The fields of a file's first record; empty where its first line is blank.
 
@@ -86,7 +96,7 @@ def read_header(file: BinaryIO, dialect: Dialect, how: Preparation | None = None
         HeaderError: Its first record is not of the encoding, or too long to be a header.
     """
     how = how or Preparation()
-    start = file.read(HEADER_BYTES)
+    start = _first_line(file.read(HEADER_BYTES), dialect, how)
     # Only the header's own bytes are judged here: what follows it is the engine's to refuse.
     errors = "surrogateescape" if how.plain else "strict"
     try:
