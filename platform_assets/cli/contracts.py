@@ -121,20 +121,28 @@ def _redo(plans: list[Plan]) -> None:
     from platform_assets.cli.main import run_backfill
 
     # All of them, although one may fail: each is told by its own run.
-    results = [run_backfill(*_days(each), select=_selection(each)) for each in plans if each.redo]
+    results = [
+        run_backfill(*days_of((each.redo[0], each.redo[-1])), select=_selection(each))
+        for each in plans
+        if each.redo
+    ]
     if not all(results):
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def _days(plan: Plan) -> tuple[str, str]:
-    """The range that holds the partitions to redo; what is unchanged within it is left alone."""
+def days_of(span: tuple[str, str]) -> tuple[str, str]:
+    """The days that a run is asked for, so that it works on a span of a dataset's partitions.
+
+    Args:
+        span: First and last partition.
+    """
     from platform_assets.cli.main import DEMO_START
     from platform_assets.partitions import UNPARTITIONED_KEY
 
-    if plan.redo[-1] == UNPARTITIONED_KEY:
+    if span[-1] == UNPARTITIONED_KEY:
         # A table that comes whole belongs to every range.
         return str(DEMO_START), str(DEMO_START)
-    return plan.redo[0], plan.redo[-1]
+    return span
 
 
 def _selection(plan: Plan) -> str:
@@ -143,7 +151,7 @@ def _selection(plan: Plan) -> str:
 
 def backfill_command(plan: Plan) -> str:
     """The command that redoes a plan's partitions."""
-    first, last = _days(plan)
+    first, last = days_of((plan.redo[0], plan.redo[-1]))
     return (
         f"platform-assets backfill --from {first} --to {last} "
         f"--select {shlex.quote(_selection(plan))}"

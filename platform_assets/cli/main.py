@@ -18,8 +18,9 @@ from rich.markup import escape
 
 from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
-from platform_assets.cli.contracts import contracts_app, dataset_named
+from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
+from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.errors import PartitionError, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,6 @@ app = typer.Typer(
     help="A data platform on Dagster: every row accounted for.",
     pretty_exceptions_show_locals=False,
 )
-quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that broke a rule.")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
@@ -273,31 +273,6 @@ def reference(
 
     for path in write(app, folder):
         console.print(f"wrote {path}")
-
-
-@quarantine_app.command("list")
-@explained
-def list_quarantine(
-    dataset: Annotated[str | None, typer.Option(help="Only this dataset.")] = None,
-    partition: Annotated[str | None, typer.Option(help="Only this partition.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
-    as_json: Json = False,
-) -> None:
-    """Show quarantined rows: where each is from and what it broke; personal data masked."""
-    from platform_assets.cli import quarantine as view
-    from platform_assets.declared.catalogue import every_dataset
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse.lake import connect
-
-    if dataset is not None:
-        dataset_named(dataset, f"option --dataset {dataset}")
-    with connect(lake_config(load_settings())) as connection:
-        rows = view.rows(connection, every_dataset(), dataset, partition, limit)
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2, default=str))
-    else:
-        console.print(view.as_table(rows))
 
 
 def main() -> None:

@@ -222,7 +222,11 @@ def _publish_judged(
     started: float,
 ) -> list[LedgerEntry]:
     with judge(step, Scope([each.key for each in batch], since)) as judgement:
-        entries = {each.key: _entry(step, asset, each, judgement) for each in batch}
+        resolved = _resolved(step, judgement)
+        entries = {
+            each.key: _entry(step, asset, each, judgement, resolved.get(each.key, 0))
+            for each in batch
+        }
         while True:
             timed = with_seconds(list(entries.values()), started)
             try:
@@ -239,7 +243,22 @@ def _publish_judged(
                 return timed
 
 
-def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> LedgerEntry:
+def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
+    """Rejected rows that a person has resolved, by partition."""
+    counts = judgement.counts
+    if judgement.scope.since is not None:
+        # What is rejected is what is held, and the new versions, which nobody has seen yet.
+        return quarantine.count_resolved(step.lake, step.dataset.name, list(counts))
+    rejecting = [key for key, found in counts.items() if found.rejected]
+    if not rejecting:
+        return {}
+    return quarantine.resolved_among(step.lake, judgement.rejected(step), rejecting)
+
+
+def _entry(
+    step: Step, asset: str, each: Waiting, judgement: Judgement, resolved: int
+) -> LedgerEntry:
+    """What becomes of a partition; rejected rows that a person has resolved do not stop it."""
     counts = onto(judgement.counts[each.key], each, judgement.scope)
     entry = replace(
         step.entry(asset, each.key, Status.PUBLISHED),
@@ -251,7 +270,8 @@ def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> Ledge
         input_fingerprint=each.fingerprint,
     )
     limit = step.dataset.max_bad_share
-    share = counts.rejected / counts.extracted if counts.extracted else 0.0
+    left = counts.rejected - resolved
+    share = left / counts.extracted if counts.extracted else 0.0
     if share <= limit:
         return entry
     blocking = {
@@ -264,11 +284,11 @@ def _entry(step: Step, asset: str, each: Waiting, judgement: Judgement) -> Ledge
         f"Too many rows break a rule: {worst}",
         where=f"dataset {step.dataset.name}, partition {each.key}",
         expected=f"at most {limit:.1%} of rows rejected",
-        found=f"{counts.rejected:,} of {counts.extracted:,} rows ({share:.1%}); "
+        found=f"{left:,} of {counts.extracted:,} rows ({share:.1%}); "
         + ", ".join(f"{name}: {rows:,}" for name, rows in blocking.items()),
         fix="see the rows: platform-assets quarantine list --dataset "
         f"{step.dataset.name} --partition {each.key}; then have them corrected at the source, "
-        "correct the contract, or raise max_bad_share",
+        "correct the contract, resolve those that are to stay out, or raise max_bad_share",
     )
     return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
 
@@ -305,7 +325,7 @@ def _publish(
             statuses,
             judged=versions.decided_quarantine() if merging else "true",
         )
-        held = quarantine.count_open(connection, name, good)
+        held = quarantine.count_held(connection, name, good)
         raw = tables.raw_table(name)
         extracted = count_rows(connection, raw, good) if merging else {}
         for number, entry in enumerate(entries):

@@ -1,7 +1,8 @@
 """The quarantine: rows that broke a blocking rule, kept whole, with what they broke and when.
 
 Belongs here: how rejected rows are kept and how their state moves on when a partition is judged
-again. Does not belong here: judging them (the contract), or showing them (``cli``, ``assets``).
+again. Does not belong here: judging them (the contract), what a person does with them
+(``quarantine_work``), or showing them (``cli``, ``assets``).
 
 A row's identity is its dataset, its place in the source and its content, so judging an unchanged
 partition again finds the same rows and leaves them, and what is known of them, alone.
@@ -29,9 +30,14 @@ class RowStatus(StrEnum):
     """Among the rows that stopped its partition: nothing of that attempt was published."""
     RELEASED = "released"
     """Was in quarantine until a later attempt at its partition no longer found it bad."""
+    RESOLVED = "resolved"
+    """Left out for good: a person has said why, and a later attempt leaves that alone."""
 
 
 ACTIVE = (RowStatus.OPEN, RowStatus.BLOCKED)
+"""Rows that somebody has to look at."""
+HELD = (RowStatus.OPEN, RowStatus.RESOLVED)
+"""Rows that a published partition is without."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +105,16 @@ def store(
 def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
     """Release what is no longer bad, re-tell what is bad for other reasons, keep the rest.
 
-    A released row that is bad again takes its place again: an identity is there once.
+    A released row that is bad again takes its place again: an identity is there once. A resolved
+    one stays as it is for as long as it is bad.
     """
     no_longer = (
-        f"{own} AND ({judged}) AND status IN {literal_list(ACTIVE)} "
+        f"{own} AND ({judged}) AND status IN {literal_list((*ACTIVE, RowStatus.RESOLVED))} "
         "AND quarantine_id NOT IN (SELECT quarantine_id FROM _quarantined)"
     )
     released = connection.execute(
         f"SELECT partition, count(*) FROM {QUARANTINE} "
-        f"WHERE {no_longer} AND status = {quote_literal(RowStatus.OPEN)} GROUP BY 1"
+        f"WHERE {no_longer} AND status IN {literal_list(HELD)} GROUP BY 1"
     ).fetchall()
     connection.execute(
         f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} WHERE {no_longer}"
@@ -119,7 +126,7 @@ def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
         FROM (SELECT quarantine_id AS new_id, status AS new_status, rules AS new_rules,
                      run_id AS new_run_id, contract_version AS new_contract_version
               FROM _quarantined)
-        WHERE {own} AND quarantine_id = new_id
+        WHERE {own} AND quarantine_id = new_id AND status <> {quote_literal(RowStatus.RESOLVED)}
           AND (status <> new_status OR rules IS DISTINCT FROM new_rules
                OR contract_version <> new_contract_version)
         """
@@ -198,13 +205,55 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
     )
 
 
-def count_open(connection: Connection, dataset: str, partitions: Sequence[str]) -> dict[str, int]:
-    """Open rows of each of these partitions, counted in the table; one without counts 0."""
+def count_resolved(
+    connection: Connection, dataset: str, partitions: Sequence[str]
+) -> dict[str, int]:
+    """Rows of each of these partitions that a person has resolved; one without is absent."""
+    if not _has_rows(connection, QUARANTINE):
+        return {}
+    rows = connection.execute(
+        f"SELECT partition, count(*) FROM {_resolved(dataset, partitions)} GROUP BY 1"
+    ).fetchall()
+    return {str(key): int(count) for key, count in rows}
+
+
+def _resolved(dataset: str, partitions: Sequence[str]) -> str:
+    return (
+        f"{QUARANTINE} WHERE dataset = {quote_literal(dataset)} AND "
+        f"status = {quote_literal(RowStatus.RESOLVED)} AND "
+        f"{in_partitions(partitions, 'partition')}"
+    )
+
+
+def resolved_among(
+    connection: Connection, rejected: Rejected, partitions: Sequence[str]
+) -> dict[str, int]:
+    """How many of the rejected rows a person has resolved, by partition.
+
+    Args:
+        connection: An open lake.
+        rejected: The rejected rows.
+        partitions: The partitions that were judged.
+    """
+    if not count_resolved(connection, rejected.dataset, partitions):
+        return {}
+    _stage(connection, rejected, dict.fromkeys(partitions, RowStatus.OPEN))
+    rows = connection.execute(
+        "SELECT partition, count(*) FROM _quarantined WHERE quarantine_id IN "
+        f"(SELECT quarantine_id FROM {_resolved(rejected.dataset, partitions)}) GROUP BY 1"
+    ).fetchall()
+    connection.execute("DROP TABLE _quarantined")
+    return {str(key): int(count) for key, count in rows}
+
+
+def count_held(connection: Connection, dataset: str, partitions: Sequence[str]) -> dict[str, int]:
+    """Rows that each of these partitions is without, counted in the table; 0 for one without."""
     if not _has_rows(connection, QUARANTINE):
         return dict.fromkeys(partitions, 0)
     rows = connection.execute(
         f"SELECT partition, count(*) FROM {QUARANTINE} WHERE dataset = {quote_literal(dataset)} "
-        f"AND status = '{RowStatus.OPEN}' AND {in_partitions(partitions, 'partition')} GROUP BY 1"
+        f"AND status IN {literal_list(HELD)} AND {in_partitions(partitions, 'partition')} "
+        "GROUP BY 1"
     ).fetchall()
     return dict.fromkeys(partitions, 0) | {str(key): int(count) for key, count in rows}
 
