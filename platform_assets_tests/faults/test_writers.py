@@ -123,7 +123,15 @@ def _make_tables(site: Site, lives: int) -> None:
         tables.ensure_platform_tables(cast(Connection, _Mortal(connection, lives)))
 
 
-TABLES = ["contracts", "cursors", "drifts", "ledger", "quarantine", "source_schemas"]
+TABLES = [
+    "contracts",
+    "cursors",
+    "drifts",
+    "ledger",
+    "quarantine",
+    "quarantine_actions",
+    "source_schemas",
+]
 
 
 def _is_complete(connection: Connection) -> bool:
