@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from platform_assets.cli.console import EXIT_PARTIAL, console, explained
+from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SHOWN = {
 @connections_app.command("list")
 @explained
 def list_connections(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show each connection: in use or left alone, failures in a row, since when, next try."""
     from platform_assets.sources.breaker import BreakerState

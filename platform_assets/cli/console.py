@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,6 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_PARTIAL, EXIT_BAD_INPUT = 1, 2
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
 
 # What is piped into a file or another command is not cut to a terminal's width.
 PIPED_WIDTH = 240

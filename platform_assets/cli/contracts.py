@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from platform_assets.cli.console import EXIT_PARTIAL, console, explained
-from platform_assets.errors import SettingsError
+from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 
 if TYPE_CHECKING:
     from platform_assets.dataset import Dataset
@@ -24,32 +23,8 @@ contracts_app = typer.Typer(no_args_is_help=True, help="Contracts: what a good r
 Which = Annotated[str | None, typer.Argument(help="The dataset's name; without one, all.")]
 
 
-def dataset_named(name: str, where: str) -> Dataset:
-    """The dataset of a name.
-
-    Args:
-        name: The name.
-        where: The argument or option that gave it, for the message.
-
-    Raises:
-        SettingsError: There is no such dataset.
-    """
-    from platform_assets.declared.catalogue import every_dataset
-
-    datasets = {each.name: each for each in every_dataset()}
-    if name not in datasets:
-        raise SettingsError(
-            "There is no such dataset",
-            where=where,
-            expected="one of " + ", ".join(sorted(datasets)),
-            found=name,
-            fix="correct the name",
-        )
-    return datasets[name]
-
-
 def _chosen(dataset: str | None) -> list[Dataset]:
-    from platform_assets.declared.catalogue import every_dataset
+    from platform_assets.declared.catalogue import dataset_named, every_dataset
 
     if dataset is None:
         return list(every_dataset())
@@ -60,6 +35,8 @@ def _chosen(dataset: str | None) -> list[Dataset]:
 @explained
 def show(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) -> None:
     """Print a dataset's contract as Markdown."""
+    from platform_assets.declared.catalogue import dataset_named
+
     typer.echo(dataset_named(dataset, f"argument {dataset}").compiled.markdown())
 
 
@@ -67,7 +44,7 @@ def show(dataset: Annotated[str, typer.Argument(help="The dataset's name.")]) ->
 @explained
 def diff(
     dataset: Which = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print what a changed contract asks for: statements on its table, partitions to redo."""
     from platform_assets.pipeline.contract_plan import plan
@@ -118,7 +95,7 @@ def apply(
 
 
 def _redo(plans: list[Plan]) -> None:
-    from platform_assets.cli.main import run_backfill
+    from platform_assets.cli.backfill import days_of, run_backfill
 
     # All of them, although one may fail: each is told by its own run.
     results = [
@@ -130,27 +107,14 @@ def _redo(plans: list[Plan]) -> None:
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def days_of(span: tuple[str, str]) -> tuple[str, str]:
-    """The days that a run is asked for, so that it works on a span of a dataset's partitions.
-
-    Args:
-        span: First and last partition.
-    """
-    from platform_assets.cli.main import DEMO_START
-    from platform_assets.partitions import UNPARTITIONED_KEY
-
-    if span[-1] == UNPARTITIONED_KEY:
-        # A table that comes whole belongs to every range.
-        return str(DEMO_START), str(DEMO_START)
-    return span
-
-
 def _selection(plan: Plan) -> str:
     return f'key:"raw/{plan.dataset}"+'
 
 
 def backfill_command(plan: Plan) -> str:
     """The command that redoes a plan's partitions."""
+    from platform_assets.cli.backfill import days_of
+
     first, last = days_of((plan.redo[0], plan.redo[-1]))
     return (
         f"platform-assets backfill --from {first} --to {last} "

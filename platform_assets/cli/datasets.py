@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.cli.console import EXIT_PARTIAL, Json, console, errors, explained
 from platform_assets.errors import PlatformError, SettingsError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Datasets: what there is, and propo
 @app.command("list")
 @explained
 def list_datasets(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show every dataset: what it reads, its key and cursor, and where it is declared."""
     from platform_assets.cli.listing import as_records, as_table

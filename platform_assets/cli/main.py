@@ -16,14 +16,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from platform_assets.cli import ROOT
 from platform_assets.cli.connections import connections_app
-from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
+from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.cli.quarantine import quarantine_app
-from platform_assets.errors import PartitionError, SettingsError
+from platform_assets.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parents[2]
 DEMO_START = date(2025, 1, 1)
 
 app = typer.Typer(
@@ -37,7 +37,6 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
 
 
@@ -118,61 +117,10 @@ def backfill(
     verbose: Annotated[bool, typer.Option(help="Show Dagster's log.")] = False,
 ) -> None:
     """Fill a range of partitions in one run; what is unchanged is left alone."""
+    from platform_assets.cli.backfill import run_backfill
+
     if not run_backfill(first, last, select=select, force=force, verbose=verbose):
         raise typer.Exit(EXIT_PARTIAL)
-
-
-def run_backfill(
-    first: str, last: str, *, select: str = "*", force: bool = False, verbose: bool = False
-) -> bool:
-    """Fill a range of partitions in one run of this process; whether all of it succeeded.
-
-    Args:
-        first: The first day.
-        last: The last day.
-        select: Which assets, in Dagster's selection syntax.
-        force: Whether to do again what is unchanged.
-        verbose: Whether to show Dagster's log.
-
-    Raises:
-        PartitionError: There is no partition in the range.
-        SettingsError: The selection cannot be understood.
-    """
-    import dagster as dg
-
-    from platform_assets.cli.instance import ensure_home, run_range, why_failed
-    from platform_assets.cli.ranges import examine_range
-    from platform_assets.datasets.orders import orders
-    from platform_assets.declared.catalogue import every_dataset
-
-    keys = orders.partitions.keys(first, last)
-    if not keys:
-        raise PartitionError(
-            "The range of partitions is empty",
-            where=f"options --from {first} --to {last}",
-            expected="a first day that is not after the last",
-            found=f"{first} is after {last}",
-            fix="exchange the two",
-        )
-    ensure_home(ROOT / "dagster.yaml")
-    from platform_assets.definitions import defs
-
-    try:
-        selection = dg.AssetSelection.from_string(select)
-        selected = selection.resolve(defs.resolve_asset_graph())
-    except dg.DagsterError as error:
-        raise SettingsError(
-            "The selection of assets cannot be understood",
-            where=f"option --select {select}",
-            expected="Dagster's selection syntax, such as 'group:cleaned' or 'key:\"raw/orders\"+'",
-            found=str(error).splitlines()[0],
-            fix="correct it; '*' selects everything",
-        ) from None
-    examine_range(every_dataset(), [tuple(key.path) for key in selected], first, last)
-    result = run_range(defs, keys, selection=selection, force=force, quiet=not verbose)
-    for text in why_failed(result):
-        errors.print(f"[bold red]failed:[/] {escape(text)}", highlight=False)
-    return result.success
 
 
 @app.command()
@@ -223,6 +171,8 @@ def demo(
 ) -> None:
     """The first useful day: deliver the demo shop, fill every day, count what came out."""
     from datetime import timedelta
+
+    from platform_assets.cli.backfill import run_backfill
 
     setup()
     generate(days=days, orders_per_day=orders_per_day, seed=seed, start=str(DEMO_START))

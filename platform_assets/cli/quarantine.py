@@ -20,8 +20,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from platform_assets.cli.console import EXIT_BAD_INPUT, EXIT_PARTIAL, console, explained
-from platform_assets.cli.contracts import dataset_named, days_of
+from platform_assets.cli.console import EXIT_BAD_INPUT, EXIT_PARTIAL, Json, console, explained
 from platform_assets.errors import PartitionError, SettingsError
 
 if TYPE_CHECKING:
@@ -52,6 +51,9 @@ StatusOption = Annotated[
         "--status", help="open, blocked, released or resolved; default: open and blocked."
     ),
 ]
+AuthorOption = Annotated[
+    str | None, typer.Option("--author", help="Who says so; default: your login.")
+]
 IdsArgument = Annotated[
     list[str] | None, typer.Argument(help="Ids of rows; their beginning is enough.")
 ]
@@ -67,7 +69,7 @@ def list_rows(
     older_than: OlderOption = None,
     status: StatusOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show quarantined rows: where each is from and what it broke; personal data masked."""
     picked = _picked((), dataset, partition, rule, run, older_than, status)
@@ -82,7 +84,7 @@ def list_rows(
 @explained
 def show_row(
     row: Annotated[str, typer.Argument(help="The row's id; its beginning is enough.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show one quarantined row: all that is known of it, and what was done with it."""
     from platform_assets.warehouse.quarantine import RowStatus
@@ -142,6 +144,7 @@ def export_rows(
             found=to.suffix or "none",
             fix="name the file otherwise",
         )
+    from platform_assets.declared.catalogue import dataset_named
     from platform_assets.warehouse.quarantine_work import columns_of, stream
 
     visible = _shown_columns(dataset_named(dataset, f"option --dataset {dataset}"))
@@ -175,7 +178,7 @@ def resolve_rows(
     rule: RuleOption = None,
     run: RunOption = None,
     older_than: OlderOption = None,
-    author: Annotated[str | None, typer.Option(help="Who says so; default: your login.")] = None,
+    author: AuthorOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Close rows: they stay out, and no longer count towards what stops a partition."""
@@ -205,13 +208,13 @@ def replay_rows(
     run: RunOption = None,
     older_than: OlderOption = None,
     status: StatusOption = None,
-    author: Annotated[str | None, typer.Option(help="Who says so; default: your login.")] = None,
+    author: AuthorOption = None,
 ) -> None:
     """Judge rows again by the contract as it is now; what passes is published, and what follows.
 
     Their partitions are judged whole, as by any run, so one that would be stopped stays as it was.
     """
-    from platform_assets.cli.main import run_backfill
+    from platform_assets.cli.backfill import days_of, run_backfill
     from platform_assets.partitions import spans
     from platform_assets.warehouse.quarantine import RowStatus
     from platform_assets.warehouse.quarantine_work import begin_replay, outcome
@@ -248,6 +251,7 @@ def _picked(
     older_than: str | None,
     status: Sequence[str] | None,
 ) -> Picked:
+    from platform_assets.declared.catalogue import dataset_named
     from platform_assets.warehouse.quarantine import ACTIVE, RowStatus
     from platform_assets.warehouse.quarantine_work import Picked
 

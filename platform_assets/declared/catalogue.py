@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import declared_in, in_reference_order
 from platform_assets.declared.sources import Entry, Sources, load_sources
-from platform_assets.errors import ContractError
+from platform_assets.errors import ContractError, SettingsError
 from platform_assets.settings import load_settings
 
 CODE_CONNECTIONS = ("shop",)
@@ -101,3 +101,25 @@ def every_dataset() -> list[Dataset]:
         ContractError: A contract cannot be understood, or refers to what is not there.
     """
     return in_reference_order([listed.dataset for listed in catalogue()])
+
+
+def dataset_named(name: str, where: str) -> Dataset:
+    """The dataset of a name.
+
+    Args:
+        name: The name.
+        where: The argument or option that gave it, for the message.
+
+    Raises:
+        SettingsError: There is no such dataset.
+    """
+    datasets = {each.name: each for each in every_dataset()}
+    if name not in datasets:
+        raise SettingsError(
+            "There is no such dataset",
+            where=where,
+            expected="one of " + ", ".join(sorted(datasets)),
+            found=name,
+            fix="correct the name",
+        )
+    return datasets[name]

@@ -78,7 +78,8 @@ def _first_line(start: bytes, dialect: Dialect, how: Preparation) -> bytes:
     end = start.find(b"\n") + 1
     if how.plain and not (how.skip or how.comment) and end:
         line = start[:end]
-        if not dialect.quote or dialect.quote.encode() not in line:
+        # Between quotes, or behind an escape, a line may go on after its end.
+        if not any(mark and mark.encode() in line for mark in (dialect.quote, dialect.escape)):
             return line
     return start
 
