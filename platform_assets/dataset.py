@@ -15,6 +15,7 @@ from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, c
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.provenance import DELETED_AT_COLUMN, PARTITION_COLUMN, PERIOD, PROVENANCE
+from platform_assets.quality.policy import CHECKS, Statistics
 from platform_assets.sources.change_source import AnySource, ChangeSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
@@ -34,6 +35,7 @@ class Dataset:
         deletes: What becomes of a cleaned row that its source has deleted: it is deleted
             (``delete``), or stays as it last was with the time in ``_deleted_at`` (``mark``).
         drift: What is done about each kind of change of the source's schema.
+        statistics: How its partitions are compared with their history.
         history: Whether all good versions of its rows are kept too, each with the time that it
             held; its source must give changes.
         description: One sentence for the UI.
@@ -51,6 +53,7 @@ class Dataset:
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     deletes: Literal["delete", "mark"] = "delete"
     drift: DriftPolicy = field(default_factory=DriftPolicy)
+    statistics: Statistics = field(default_factory=Statistics)
     history: bool = False
     description: str = ""
     owners: tuple[str, ...] = ()
@@ -87,6 +90,15 @@ class Dataset:
         if isinstance(self.source, ChangeSource):
             self._examine_changes(self.source)
         self.drift.examine(self.name, self.compiled.columns)
+        taken = [rule.name for rule in self.compiled.rules if rule.name in CHECKS]
+        if taken:
+            raise ContractError(
+                "A rule has the name of one of the statistics' checks",
+                where=f"dataset {self.name}, contract {self.contract.__name__}, rule {taken[0]}",
+                expected="other names than " + ", ".join(CHECKS),
+                found=taken[0],
+                fix="rename the check",
+            )
         if self.history:
             self._examine_history()
 

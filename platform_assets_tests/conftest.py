@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import hypothesis
 import pytest
 
 from platform_assets.contracts import pii_session_variables
 from platform_assets.settings import PREFIX, Settings, load_settings
 from platform_assets.warehouse.lake import LakeConfig, connect
 from platform_assets_tests.support import PII_KEY, Site
+
+# How long an example takes is the machine's affair: it fails no test.
+hypothesis.settings.register_profile("platform_assets", deadline=None)
+hypothesis.settings.load_profile("platform_assets")
 
 
 @dataclass(frozen=True)

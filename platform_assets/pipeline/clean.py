@@ -20,6 +20,7 @@ from platform_assets.pipeline import history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
+from platform_assets.pipeline.noticing import Noticed, OddError, notice
 from platform_assets.pipeline.standing import Standing, has_moved, standing_of
 from platform_assets.pipeline.steps import (
     BatchReport,
@@ -32,6 +33,7 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.pipeline.temporary import CARRIED
+from platform_assets.quality.findings import Finding
 from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
@@ -227,20 +229,22 @@ def _publish_judged(
             each.key: _entry(step, asset, each, judgement, resolved.get(each.key, 0))
             for each in batch
         }
+        odd: list[Finding] = []
         while True:
             timed = with_seconds(list(entries.values()), started)
             try:
-                _publish(step, judgement, timed, standing)
+                _publish(step, judgement, timed, standing, odd)
             except (_UnreconciledError, history.InconsistentError) as stop:
-                for key, message in stop.messages.items():
-                    entries[key] = replace(
-                        entries[key],
-                        status=Status.FAILED,
-                        stopped_by=stop.stopped_by,
-                        message=message,
-                    )
+                stops = {key: (stop.stopped_by, each) for key, each in stop.messages.items()}
+            except OddError as stop:
+                stops = stop.stops
+                odd += stop.found
             else:
                 return timed
+            for key, (stopped_by, message) in stops.items():
+                entries[key] = replace(
+                    entries[key], status=Status.FAILED, stopped_by=stopped_by, message=message
+                )
 
 
 def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
@@ -294,7 +298,11 @@ def _entry(
 
 
 def _publish(
-    step: Step, judgement: Judgement, entries: list[LedgerEntry], standing: Standing
+    step: Step,
+    judgement: Judgement,
+    entries: list[LedgerEntry],
+    standing: Standing,
+    odd: Sequence[Finding],
 ) -> None:
     """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
     name = step.dataset.name
@@ -315,6 +323,7 @@ def _publish(
         carried = versions.carry_marked(step, in_partitions(good))
         chosen = f"{chosen} UNION ALL BY NAME FROM {CARRIED}"
     kept: list[LedgerEntry] = []
+    noticed = Noticed()
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if has_moved(step, standing):
@@ -347,6 +356,14 @@ def _publish(
             raise _UnreconciledError(messages)
         if step.dataset.history:
             kept[:] = history.keep(step, judgement, entries)
+        nonlocal noticed
+        new = {k: n.extracted for k, n in judgement.counts.items()} if merging else None
+        published = [each for each in entries if each.partition in rows]
+        noticed = notice(connection, step, entries[0].asset, published, new=new)
+
+    def commit_with(connection: Connection) -> None:
+        ledger.record(connection, [*entries, *kept])
+        noticed.with_stopped(odd).record(connection, step, entries[0].asset)
 
     publish(
         step.lake,
@@ -358,7 +375,7 @@ def _publish(
             versions.decided_rows(step) if merging else "",
         ),
         audit=audit,
-        commit_with=lambda connection: ledger.record(connection, [*entries, *kept]),
+        commit_with=commit_with,
     )
 
 

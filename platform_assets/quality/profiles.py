@@ -1,0 +1,149 @@
+"""The book of profiles: one row per partition and publish, committed with the rows it tells of.
+
+Belongs here: keeping profiles and reading them back. Does not belong here: making them
+(``profile``), and what is expected of the next one (``detectors``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from platform_assets.quality.profile import ColumnProfile, Profile
+from platform_assets.sql import after_scan, quote_literal
+from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.ledger import LedgerEntry
+from platform_assets.warehouse.tables import PROFILES
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known of one publish of a partition, as statistics see it.
+
+    Attributes:
+        partition: The partition's key.
+        profile: What its rows look like.
+        extracted: Rows that came in.
+        quarantined: Rows that broke a blocking rule.
+        deduplicated: Copies and older versions that were left out.
+        broken: Rows by broken rule.
+        seconds: What they took.
+        bytes: What they came from.
+    """
+
+    partition: str
+    profile: Profile
+    extracted: int = 0
+    quarantined: int = 0
+    deduplicated: int = 0
+    broken: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    bytes: int = 0
+
+    @classmethod
+    def of(cls, entry: LedgerEntry, profile: Profile) -> Observed:
+        """What a publish comes to.
+
+        Args:
+            entry: What the ledger says of it.
+            profile: What its rows look like.
+        """
+        return cls(
+            partition=entry.partition,
+            profile=profile,
+            extracted=entry.extracted,
+            quarantined=entry.quarantined,
+            deduplicated=entry.deduplicated,
+            broken=dict(entry.broken),
+            seconds=entry.seconds,
+            bytes=entry.bytes,
+        )
+
+
+def store(connection: Connection, asset: str, run_id: str, observed: Iterable[Observed]) -> None:
+    """Append profiles, in the caller's transaction.
+
+    Args:
+        connection: An open lake, inside the transaction that publishes the rows.
+        asset: The asset's key, such as ``cleaned/orders``.
+        run_id: The run.
+        observed: One for each partition.
+    """
+    told = [
+        (each.partition, json.dumps(each, default=vars, separators=(",", ":"))) for each in observed
+    ]
+    if not told:
+        return
+    partitions, profiles = zip(*told, strict=True)
+    table = pa.table({"partition": partitions, "profile": profiles})
+    connection.register("_profile_rows", table)
+    try:
+        connection.execute(
+            f"INSERT INTO {PROFILES} BY NAME SELECT ? AS asset, ? AS run_id, *, "
+            "now() AS recorded_at FROM _profile_rows",
+            [asset, run_id],
+        )
+    finally:
+        connection.unregister("_profile_rows")
+
+
+def of_days(
+    connection: Connection, asset: str, first: str, last: str, window: int
+) -> dict[str, Observed]:
+    """The newest profile of each day that some days are judged by, and of these days.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        first: The first day to be judged.
+        last: The last one.
+        window: Days of history before the first.
+    """
+    begin = date.fromisoformat(first) - timedelta(days=window)
+    rows = connection.execute(
+        f"""
+        SELECT profile FROM (
+            SELECT profile, partition, row_number() OVER (
+                PARTITION BY partition ORDER BY snapshot_id DESC, rowid DESC) AS newest
+            FROM (SELECT *, snapshot_id, rowid FROM {PROFILES}
+                  WHERE asset = {quote_literal(asset)}
+                    AND {after_scan("partition")} BETWEEN '{begin}' AND {quote_literal(last)})
+        ) WHERE newest = 1 ORDER BY partition
+        """
+    ).fetchall()
+    found = [_read(text) for (text,) in rows]
+    return {each.partition: each for each in found}
+
+
+def of_publishes(connection: Connection, asset: str, partition: str, window: int) -> list[Observed]:
+    """The last profiles of one partition, oldest first.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        partition: The partition's key.
+        window: How many.
+    """
+    rows = connection.execute(
+        f"SELECT profile FROM (SELECT profile, snapshot_id, rowid FROM {PROFILES} "
+        f"WHERE asset = {quote_literal(asset)} AND partition = {quote_literal(partition)}) "
+        f"ORDER BY snapshot_id DESC, rowid DESC LIMIT {window}"
+    ).fetchall()
+    return [_read(text) for (text,) in reversed(rows)]
+
+
+def _read(text: str) -> Observed:
+    told = json.loads(text)
+    profile = told.pop("profile")
+    columns = {name: _column(each) for name, each in profile.pop("columns").items()}
+    return Observed(profile=Profile(columns=columns, **profile), **told)
+
+
+def _column(told: dict[str, object]) -> ColumnProfile:
+    quantiles = told.pop("quantiles")
+    assert isinstance(quantiles, Sequence)  # as it was stored
+    return ColumnProfile(quantiles=tuple(quantiles), **told)  # type: ignore[arg-type] # as stored
