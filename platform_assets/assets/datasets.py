@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets import describe, drift, reporting
+from platform_assets.assets import describe, drift, reporting, statistics
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
@@ -128,7 +128,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             _spec(dataset, "quarantine", rejected, kinds={"duckdb"}, deps=upstream),
             *([history] if dataset.history else []),
         ],
-        check_specs=describe.check_specs(dataset),
+        check_specs=[*describe.check_specs(dataset), *statistics.check_specs(dataset)],
         backfill_policy=_backfill_policy(dataset),
         required_resource_keys={LAKE_KEY},
         pool=f"cleaned_{dataset.name}",
@@ -140,19 +140,24 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             keys = [k for k in requested(context, dataset.partitions) if k not in not_loaded]
             report = clean(step, keys)
             kept = ledger.published(connection, f"history/{dataset.name}", list(report.good))
+            noticed = statistics.Statistics.of(connection, dataset, report)
         context.log.info(_summary(report))
         if not report.good:
             # The checks are told first: they say why the step fails.
             yield from describe.check_results(dataset, report.entries)
+            yield from noticed.check_results()
             raise reporting.failure(report.failed)
         complete = not report.failed and not not_loaded
         for layer, key in (("cleaned", cleaned), ("quarantine", rejected)):
             good = {k: describe.partition_metadata(e, layer) for k, e in report.good.items()}
+            if layer == "cleaned":
+                good = statistics.with_scores(good, noticed)
             yield from reporting.materialize(context, key, good, complete=complete)
         if dataset.history:
             good = {k: describe.history_metadata(e, kept.get(k)) for k, e in report.good.items()}
             yield from reporting.materialize(context, versions, good, complete=complete)
         yield from describe.check_results(dataset, report.entries)
+        yield from noticed.check_results()
 
     return clean_and_quarantine
 

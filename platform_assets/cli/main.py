@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from platform_assets.cli import ROOT
+from platform_assets.cli.checks import checks_app
 from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.contracts import contracts_app
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(contracts_app, name="contracts")
+app.add_typer(checks_app, name="checks")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")

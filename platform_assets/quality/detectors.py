@@ -243,8 +243,11 @@ class _Timeline:
         """The range, as wide as what a person said was fine: and half as uncertain beyond."""
         for value in self.accepted.get((measure.check, measure.column), ()):
             scaled = measure.to_scale(value)
-            low = min(low, measure.from_scale(scaled - allowed / 2)) if value < low else low
-            high = max(high, measure.from_scale(scaled + allowed / 2)) if value > high else high
+            # A count of nothing is not quite where the logarithm puts it.
+            if value < low:
+                low = min(value, measure.from_scale(scaled - allowed / 2))
+            if value > high:
+                high = max(value, measure.from_scale(scaled + allowed / 2))
         return low, high
 
 

@@ -136,6 +136,23 @@ def of_publishes(connection: Connection, asset: str, partition: str, window: int
     return [_read(text) for (text,) in reversed(rows)]
 
 
+def newest(connection: Connection, asset: str, partition: str | None = None) -> Observed | None:
+    """The profile that a partition stands at; of the newest partition, where none is named.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        partition: The partition's key.
+    """
+    own = "" if partition is None else f" AND partition = {quote_literal(partition)}"
+    row = connection.execute(
+        f"SELECT profile FROM (SELECT profile, partition, snapshot_id, rowid FROM {PROFILES} "
+        f"WHERE asset = {quote_literal(asset)}{own}) "
+        "ORDER BY partition DESC, snapshot_id DESC, rowid DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else _read(row[0])
+
+
 def _read(text: str) -> Observed:
     told = json.loads(text)
     profile = told.pop("profile")

@@ -167,6 +167,12 @@ def test_a_range_with_good_and_bad_partitions(world: World) -> None:
         "source_bytes": len(GOOD),
         "unchanged": False,
         "contract_version": things().compiled.version,
+        # One row of eleven is rejected.
+        "quality_score": 90.91,
+        "quality_validity": pytest.approx(10 / 11),
+        "quality_conformity": 1.0,
+        "quality_expectedness": 1.0,
+        "findings": 0,
     }
     assert world.metadata(QUARANTINE, WEEK[0])["rules_broken"] == {"quantity__ge": 1}
     assert world.metadata(RAW, WEEK[1])["dagster/partition_row_count"] == 2

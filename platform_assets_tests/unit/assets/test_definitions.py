@@ -30,11 +30,24 @@ ASSETS = {
     "staging/stg_orders",
     "staging/stg_products",
 }
+STATISTICS = {
+    "categories",
+    "distinct",
+    "distribution",
+    "duration",
+    "event_time",
+    "mean",
+    "null_share",
+    "outliers",
+    "rejected",
+    "volume",
+}
 CHECKS = {
     "raw/customers": {"partitions_published", "schema"},
     "raw/orders": {"partitions_published", "schema"},
     "raw/products": {"partitions_published", "schema"},
-    "cleaned/customers": {
+    "cleaned/customers": STATISTICS
+    | {
         "consent__castable",
         "consent__not_null",
         "country__not_null",
@@ -50,7 +63,8 @@ CHECKS = {
         "updated_at__castable",
         "updated_at__not_null",
     },
-    "cleaned/orders": {
+    "cleaned/orders": STATISTICS
+    | {
         "channel__isin",
         "channel__not_null",
         "country__not_null",
@@ -80,7 +94,8 @@ CHECKS = {
         "updated_at__castable",
         "updated_at__not_null",
     },
-    "cleaned/products": {
+    "cleaned/products": STATISTICS
+    | {
         "active__castable",
         "active__not_null",
         "category__not_null",
