@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from bench.engine import Clock, lake_config
+from bench.unchecked import Checks, with_checks
 from platform_assets.datasets import all_datasets
 from platform_assets.partitions import Daily
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
@@ -16,7 +17,13 @@ from platform_assets.warehouse.lake import Connection, connect
 
 
 def run_steps(
-    lake: Connection, source: Path, keys: list[str], clock: Clock, batch_bytes: int, label: str = ""
+    lake: Connection,
+    source: Path,
+    keys: list[str],
+    clock: Clock,
+    batch_bytes: int,
+    label: str = "",
+    checks: Checks = "all",
 ) -> dict[str, dict[str, int]]:
     """Load and clean every dataset; what the ledger then says of each.
 
@@ -27,9 +34,10 @@ def run_steps(
         clock: Times each step.
         batch_bytes: Bytes of source per transaction.
         label: Prefix of the stages' names.
+        checks: Which checks are made.
     """
     told: dict[str, dict[str, int]] = {}
-    for dataset in all_datasets():
+    for dataset in (with_checks(each, checks) for each in all_datasets()):
         step = Step(
             dataset, lake, "bench", {"shop": source}, batch_bytes=batch_bytes, key_version="bench"
         )
@@ -65,6 +73,7 @@ def main() -> None:
     parser.add_argument("--batch-mb", type=int, default=256)
     parser.add_argument("--days", type=int, help="only the first so many")
     parser.add_argument("--without-aggregates", action="store_true")
+    parser.add_argument("--checks", choices=("none", "rules", "all"), default="all")
     options = parser.parse_args()
     if not options.without_aggregates:
         # What an installation does once, and what a run of the product has imported anyway.
@@ -76,7 +85,12 @@ def main() -> None:
     config = lake_config(options.lake, options.threads)
     with connect(config) as lake:
         clock.facts["datasets"] = run_steps(
-            lake, options.input, days, clock, options.batch_mb * 1_000_000
+            lake,
+            options.input,
+            days,
+            clock,
+            options.batch_mb * 1_000_000,
+            checks=options.checks,
         )
     if not options.without_aggregates:
         with clock.stage("aggregates"):
