@@ -30,6 +30,7 @@ from platform_assets.declared.kinds import (
     named,
     options_model,
 )
+from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 
@@ -68,6 +69,7 @@ class EntryOptions(Strict):
     owners: list[str] = Field(default_factory=list)
     tags: dict[str, str] = Field(default_factory=dict)
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
+    statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
 
 
 class _Top(Strict):
@@ -149,6 +151,7 @@ class Entry:
                 ),
                 partitions=self.partitions,
                 max_bad_share=self.options.max_bad_share,
+                statistics=self.options.statistics.build(),
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,

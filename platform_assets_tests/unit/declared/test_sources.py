@@ -18,6 +18,7 @@ from platform_assets.declared.catalogue import catalogue, declared_sources
 from platform_assets.declared.kinds import KINDS, kinds, named
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Unpartitioned
+from platform_assets.quality.policy import Calendar, Event, Statistics
 from platform_assets.sources.files import CsvFiles
 from platform_assets_tests.unit.declared.support import MINIMAL, load, refused, write
 
@@ -102,6 +103,23 @@ def test_an_entry_says_as_little_as_possible(tmp_path: Path) -> None:
     assert "sources.yaml" in dataset.compiled.description
 
 
+def test_an_entry_says_how_it_is_compared_with_its_history(tmp_path: Path) -> None:
+    text = MINIMAL.replace(
+        "    contract:",
+        """    statistics:
+      severities: {volume: error, duration: off}
+      min_history: 21
+      calendar: {holidays: GB, events: [{name: sale, first: 2025-07-01, last: 2025-07-03}]}
+    contract:""",
+    )
+    statistics = load(tmp_path, text).entries[0].dataset().statistics
+    assert statistics == Statistics(
+        severities={"volume": "error", "duration": "off"},
+        min_history=21,
+        calendar=Calendar("GB", [Event("sale", date(2025, 7, 1), date(2025, 7, 3))]),
+    )
+
+
 def test_what_is_not_there_declares_nothing(tmp_path: Path) -> None:
     assert load_sources(tmp_path / "sources.yaml").entries == ()
     (tmp_path / "sources.yaml").write_text("# nothing yet\n")
@@ -142,6 +160,10 @@ def column(text: str) -> str:
          "write it like"),
         (entry("contract:", "max_bad_share: 10\n    contract:"), "not a share", "max_bad_share)",
          "10", "ten per cent"),
+        (entry("contract:", "statistics: {severities: {volum: error}}\n    contract:"),
+         "cannot be judged so", "statistics", "volum", "rename it to volume"),
+        (entry("contract:", "statistics: {calendar: {holidays: XX}}\n    contract:"),
+         "holidays of that place", "line 4", "XX", "correct the code"),
         (entry("contract:", "partitions: daily\n    contract:"), "wrong form", "partitions",
          "'daily' (str)", ""),
         (entry("contract:", "partitions: {dayly: {}}\n    contract:"), "no such key",
