@@ -228,8 +228,8 @@ def _distinct(name: str) -> Callable[[Observed], Value]:
     def take(seen: Observed) -> Value:
         column = seen.profile.columns.get(name)
         held = 0 if column is None else seen.profile.rows - column.nulls
-        # What has categories is judged by these.
-        if column is None or column.top or not held:
+        # What has categories is judged by these; of times nothing repeats that ought to.
+        if column is None or column.top or column.kind == "time" or not held:
             return NOTHING
         return Value(column.distinct / held, held)
 

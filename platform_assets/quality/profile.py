@@ -4,17 +4,16 @@ Belongs here: the query and what it yields. Does not belong here: keeping profil
 and judging them (``detectors``).
 
 Counts, nulls, smallest, largest, mean and deviation are of all rows; distinct values are counted
-by HyperLogLog (2 to 4 % off). Quantiles and frequent values are of a sample where a partition has
-many rows: every nth row, by its place. Of personal data nothing is kept but how many values are
-missing, and how many different ones there are.
+by HyperLogLog (2 to 4 % off). Quantiles, lengths of texts and frequent values are of a sample
+where a partition has many rows: every nth row, by its place. Of personal data nothing is kept but
+how many values are missing, and how many different ones there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from itertools import islice
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from platform_assets.contracts import CompiledContract
@@ -27,16 +26,18 @@ from platform_assets.warehouse.publish import in_partitions
 Kind = Literal["number", "text", "flag", "time", "private"]
 
 QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-# Of a partition; enough to tell shares that are 1.5 % apart.
-SAMPLE_ROWS = 20_000
+# Of a partition; enough to tell shares that are 4 % apart.
+SAMPLE_ROWS = 2_500
 # Of a partition, for what is only shown.
-SHOWN_SAMPLE_ROWS = 2_000
+SHOWN_SAMPLE_ROWS = 500
 SHOWN_VALUES = 10
 # A column with more distinct values than this has no categories.
 MAX_CATEGORIES = 60
 # Rows that tell which columns have categories, where no earlier profile does.
 PEEK_ROWS = 5_000
-_SECONDS_AN_HOUR = 3600
+_SECONDS_AN_HOUR = 3_600
+_SECONDS_A_DAY = 86_400
+_NUMBERS = {"low": "min", "high": "max", "mean": "avg", "deviation": "stddev_pop"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ColumnProfile:
         kind: What is known of it: numbers have a mean, texts the mean of their length, times that
             of the hours since their partition's day began.
         nulls: Rows without a value.
-        distinct: Different values, about.
+        distinct: Different values, about; of times they are not counted.
         zeros: Rows in which a number is 0.
         low: The smallest value, of a number or time.
         high: The largest.
@@ -161,45 +162,61 @@ def profile(
         Profiles by partition; one without rows has an empty one.
     """
     filled = [key for key, count in rows.items() if count]
-    columns = _published(compiled)
+    profiles = {key: Profile(0, 0, 0, {}) for key in rows}
     if not filled:
-        return {key: Profile(0, 0, 0, {}) for key in rows}
-    total_rows = sum(rows.values())
+        return profiles
     every, shown = (
-        max(1, -(-total_rows // (wanted * len(filled))))
+        max(1, -(-sum(rows.values()) // (wanted * len(filled))))
         for wanted in (SAMPLE_ROWS, SHOWN_SAMPLE_ROWS)
     )
     asked = [
-        _Asked(column, kind_of(column, daily=daily), column.name in categories, every)
-        for column in columns
+        _Asked(
+            column,
+            kind_of(column, daily=daily),
+            has_categories=column.name in categories,
+            is_whole_key=compiled.key == (column.name,),
+        )
+        for column in _published(compiled)
     ]
-    event = compiled.event_time if daily and compiled.event_time in columns else None
-    terms = ["count(*)", "count(*) FILTER (_sampled)", "count(*) FILTER (_shown)"]
+    terms = {
+        "rows": "count(*)",
+        "sampled": "count(*) FILTER (_sampled)",
+        "shown": "count(*) FILTER (_shown)",
+    }
+    event = next((each for each in asked if each.column.event_time and each.kind == "time"), None)
     if event is not None:
-        name = quote_identifier(event.name)
-        terms += [
-            f"count(*) FILTER ({name} < _day)",
-            f"count(*) FILTER ({name} >= _day + INTERVAL 1 DAY)",
-        ]
-    for each in asked:
-        terms += each.terms
-    own = [f"rowid % {every} = 0 AS _sampled", f"rowid % {shown} = 0 AS _shown"]
-    own += [f"CAST({PARTITION_COLUMN} AS DATE) AS _day"] if daily else []
-    names = ", ".join([PARTITION_COLUMN, *(quote_identifier(c.name) for c in columns), *own])
+        terms["before"] = f"count(*) FILTER ({event.value} < _begin)"
+        terms["after"] = f"count(*) FILTER ({event.value} >= _begin + {_SECONDS_A_DAY})"
+    for number, each in enumerate(asked):
+        terms |= {f"{number} {name}": term for name, term in each.terms.items()}
+    read = [
+        PARTITION_COLUMN,
+        f"rowid % {every} = 0 AS _sampled",
+        f"rowid % {shown} = 0 AS _shown",
+        *([f"epoch(CAST({PARTITION_COLUMN} AS DATE)) AS _begin"] if daily else []),
+        *(each.read_as for each in asked),
+    ]
     found = connection.execute(
-        f"SELECT {PARTITION_COLUMN}, {', '.join(terms)} FROM (SELECT {names} FROM {table} "
-        f"WHERE {in_partitions(filled)}) GROUP BY 1"
+        f"SELECT {PARTITION_COLUMN}, {', '.join(terms.values())} FROM (SELECT {', '.join(read)} "
+        f"FROM {table} WHERE {in_partitions(filled)}) GROUP BY 1"
     ).fetchall()
-    profiles = {key: Profile(0, 0, 0, {}) for key in rows}
-    for key, total, sampled, shown_rows, *values in found:
-        left = iter(values)
-        before, after = (next(left), next(left)) if event is not None else (None, None)
-        described = {
-            each.column.name: each.read(int(total), list(islice(left, len(each.terms))))
-            for each in asked
-        }
+    for key, *values in found:
+        told = dict(zip(terms, values, strict=True))
+        begin = _begin(key) if daily else 0.0
         profiles[str(key)] = Profile(
-            int(total), int(sampled), int(shown_rows), described, before, after
+            rows=int(told["rows"]),
+            sampled=int(told["sampled"]),
+            shown=int(told["shown"]),
+            columns={
+                each.column.name: each.read(
+                    int(told["rows"]),
+                    {name: told[f"{number} {name}"] for name in each.terms},
+                    begin,
+                )
+                for number, each in enumerate(asked)
+            },
+            before=told.get("before"),
+            after=told.get("after"),
         )
     return profiles
 
@@ -208,85 +225,107 @@ def _published(compiled: CompiledContract) -> list[Column]:
     return [compiled.column(name) for name, _ in compiled.published_columns]
 
 
+def _begin(day: str) -> float:
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+
+
 @dataclass(frozen=True)
 class _Asked:
-    """What is asked of one column."""
+    """What is asked of one column.
+
+    Attributes:
+        column: The column.
+        kind: What can be said of its values.
+        has_categories: Whether its values are counted one by one.
+        is_whole_key: Whether it alone is the key, of which no value repeats.
+    """
 
     column: Column
     kind: Kind
     has_categories: bool
-    every: int
+    is_whole_key: bool
 
     @property
-    def terms(self) -> list[str]:
-        """Aggregates, in the order in which ``read`` takes them."""
-        name = quote_identifier(self.column.name)
-        sampled = " FILTER (_sampled)" if self.every > 1 else ""
-        terms = [f"count({name})", f"approx_count_distinct({name})"]
-        if self.kind == "number":
-            terms.append(f"count(*) FILTER ({name} = 0)")
-        if self.kind in ("number", "time"):
-            value = self._number(name)
-            terms += [f"{each}({value})" for each in ("min", "max", "avg", "stddev_pop")]
-            listed = ", ".join(map(str, QUANTILES))
-            terms.append(f"approx_quantile({value}, [{listed}]){sampled}")
-        elif self.kind == "text":
-            terms += [f"avg(strlen({name}))", f"stddev_pop(strlen({name}))"]
-        if self.has_categories:
-            terms.append(f"histogram(CAST({name} AS VARCHAR)){sampled}")
-        elif self.is_shown:
-            entries = f"map_entries(histogram({name}) FILTER (_shown))"
-            # Sorted by rows in the engine, which hands over only the first.
-            packed = "struct_pack(n := -CAST(e.value AS BIGINT), v := e.key)"
-            by_rows = f"list_sort(list_transform({entries}, lambda e: {packed}))"
-            terms.append(f"{by_rows}[:{SHOWN_VALUES}]")
-        return terms
+    def value(self) -> str:
+        """What the aggregates take: the column, as a finite DOUBLE where it has a mean."""
+        return quote_identifier(self.column.name)
+
+    @property
+    def read_as(self) -> str:
+        """The column in the scan: what is infinite has no mean."""
+        name = self.value
+        if self.kind == "time":
+            return f"epoch(CASE WHEN isfinite({name}) THEN {name} END) AS {name}"
+        if self.column.type.python is float and self.kind == "number":
+            return f"CASE WHEN isfinite({name}) THEN {name} END AS {name}"
+        return name
 
     @property
     def is_shown(self) -> bool:
         """Whether frequent values say something: not of keys, of which none repeats."""
-        return self.kind == "text" and not self.column.key
+        return self.kind == "text" and not self.has_categories and not self.column.key
 
-    def _number(self, name: str) -> str:
-        """The value as a finite DOUBLE: what is infinite has no mean."""
-        if self.kind == "time":
-            hours = f"(epoch({name}) - epoch(_day)) / {_SECONDS_AN_HOUR}"
-            return f"CASE WHEN isfinite({name}) THEN {hours} END"
-        if self.column.type.python is float:
-            return f"CASE WHEN isfinite({name}) THEN {name} END"
-        return f"CAST({name} AS DOUBLE)"
-
-    def read(self, rows: int, values: Sequence[Any]) -> ColumnProfile:
-        """The profile that the aggregates make."""
-        held, distinct, *rest = values
-        zeros = 0
-        if self.kind == "number":
-            zeros, *rest = rest
-        top: dict[str, int] = {}
-        frequent: dict[str, int] = {}
-        if self.has_categories:
-            *rest, counted = rest
-            ranked = sorted((counted or {}).items(), key=lambda item: (-item[1], item[0]))
-            top = {str(name): int(count) for name, count in ranked[: 2 * MAX_CATEGORIES]}
-        elif self.is_shown:
-            *rest, counted = rest
-            frequent = {each["v"]: -each["n"] for each in counted or ()}
-        low = high = mean = deviation = found = None
+    @property
+    def terms(self) -> dict[str, str]:
+        """Aggregates by name; what costs much only where it says something."""
+        name = self.value
+        terms = {"held": f"count({name})"}
+        if self.kind != "time" and not self.has_categories and not self.is_whole_key:
+            terms["distinct"] = f"approx_count_distinct({name})"
         if self.kind in ("number", "time"):
-            low, high, mean, deviation, found = rest
-        elif self.kind == "text":
-            mean, deviation = rest
+            number = f"CAST({name} AS DOUBLE)"
+            for each, function in _NUMBERS.items():
+                terms[each] = f"{function}({number})"
+            listed = ", ".join(map(str, QUANTILES))
+            terms["quantiles"] = f"approx_quantile({number}, [{listed}]) FILTER (_sampled)"
+        if self.kind == "number":
+            terms["zeros"] = f"count(*) FILTER ({name} = 0)"
+        if self.kind == "text" and not self.has_categories:
+            terms["mean"] = f"avg(strlen({name})) FILTER (_sampled)"
+            terms["deviation"] = f"stddev_pop(strlen({name})) FILTER (_sampled)"
+        if self.has_categories:
+            terms["top"] = f"histogram(CAST({name} AS VARCHAR)) FILTER (_sampled)"
+        if self.is_shown:
+            entries = f"map_entries(histogram({name}) FILTER (_shown))"
+            # Sorted by rows in the engine, which hands over only the first.
+            packed = "struct_pack(n := -CAST(e.value AS BIGINT), v := e.key)"
+            by_rows = f"list_sort(list_transform({entries}, lambda e: {packed}))"
+            terms["frequent"] = f"{by_rows}[:{SHOWN_VALUES}]"
+        return terms
+
+    def read(self, rows: int, told: Mapping[str, Any], begin: float) -> ColumnProfile:
+        """The profile that the aggregates make.
+
+        Args:
+            rows: Rows of the partition.
+            told: What the aggregates came to, by name.
+            begin: When the partition's day begins, in seconds since 1970.
+        """
+        held = int(told["held"])
+        counted: Mapping[str, int] = told.get("top") or {}
+        ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+        distinct = told.get("distinct", len(counted) if self.has_categories else held)
+
+        def number(value: float | None, shift: float = 0.0) -> float | None:
+            if value is None or self.kind != "time":
+                return value
+            return (value - shift) / _SECONDS_AN_HOUR
+
         return ColumnProfile(
             kind=self.kind,
-            nulls=rows - int(held),
+            nulls=rows - held,
             # About: it must not be more than there are.
-            distinct=min(int(distinct), int(held)),
-            zeros=int(zeros),
-            low=low,
-            high=high,
-            mean=mean,
-            deviation=deviation,
-            quantiles=tuple(map(float, found or ())),
-            top=top,
-            frequent=frequent,
+            distinct=min(int(distinct), held),
+            zeros=int(told.get("zeros") or 0),
+            low=number(told.get("low"), begin),
+            high=number(told.get("high"), begin),
+            mean=number(told.get("mean"), begin),
+            deviation=number(told.get("deviation")),
+            quantiles=tuple(
+                found
+                for each in told.get("quantiles") or ()
+                if (found := number(float(each), begin)) is not None
+            ),
+            top={str(name): int(count) for name, count in ranked[: 2 * MAX_CATEGORIES]},
+            frequent={each["v"]: -each["n"] for each in told.get("frequent") or ()},
         )
