@@ -229,6 +229,11 @@ def _begin(day: str) -> float:
     return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
 
 
+def _of(sample: str, value: str) -> str:
+    """A value in the rows of a sample; in others it is not even computed, as FILTER would."""
+    return f"CASE WHEN {sample} THEN {value} END"
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What is asked of one column.
@@ -277,16 +282,16 @@ class _Asked:
             for each, function in _NUMBERS.items():
                 terms[each] = f"{function}({number})"
             listed = ", ".join(map(str, QUANTILES))
-            terms["quantiles"] = f"approx_quantile({number}, [{listed}]) FILTER (_sampled)"
+            terms["quantiles"] = f"approx_quantile({_of('_sampled', number)}, [{listed}])"
         if self.kind == "number":
             terms["zeros"] = f"count(*) FILTER ({name} = 0)"
         if self.kind == "text" and not self.has_categories:
-            terms["mean"] = f"avg(strlen({name})) FILTER (_sampled)"
-            terms["deviation"] = f"stddev_pop(strlen({name})) FILTER (_sampled)"
+            length = _of("_sampled", f"strlen({name})")
+            terms |= {"mean": f"avg({length})", "deviation": f"stddev_pop({length})"}
         if self.has_categories:
-            terms["top"] = f"histogram(CAST({name} AS VARCHAR)) FILTER (_sampled)"
+            terms["top"] = f"histogram({_of('_sampled', f'CAST({name} AS VARCHAR)')})"
         if self.is_shown:
-            entries = f"map_entries(histogram({name}) FILTER (_shown))"
+            entries = f"map_entries(histogram({_of('_shown', name)}))"
             # Sorted by rows in the engine, which hands over only the first.
             packed = "struct_pack(n := -CAST(e.value AS BIGINT), v := e.key)"
             by_rows = f"list_sort(list_transform({entries}, lambda e: {packed}))"
