@@ -359,7 +359,7 @@ def _publish(
         nonlocal noticed
         new = {k: n.extracted for k, n in judgement.counts.items()} if merging else None
         published = [each for each in entries if each.partition in rows]
-        noticed = notice(connection, step, entries[0].asset, published, new=new)
+        noticed = notice(connection, step, entries[0].asset, published, standing.raw, new=new)
 
     def commit_with(connection: Connection) -> None:
         ledger.record(connection, [*entries, *kept])

@@ -76,6 +76,7 @@ def notice(
     step: Step,
     asset: str,
     entries: Iterable[LedgerEntry],
+    loaded: Mapping[str, LedgerEntry],
     *,
     new: Mapping[str, int] | None,
 ) -> Noticed:
@@ -86,6 +87,7 @@ def notice(
         step: What is worked on and with.
         asset: The asset's key.
         entries: What the ledger is to say of the partitions to be published.
+        loaded: What it says of their raw rows.
         new: Rows that were merged into each partition; None: they were published whole.
 
     Raises:
@@ -108,7 +110,7 @@ def notice(
         categories=categorical(connection, compiled, table, keys, _last_columns(past)),
         daily=daily,
     )
-    observed = [Observed.of(looked_at[key], seen[key]) for key in keys]
+    observed = [Observed.of(looked_at[key], loaded[key], seen[key]) for key in keys]
     known = _known(connection, step, asset, keys, daily)
     subject = Subject(
         dataset=step.dataset.name,

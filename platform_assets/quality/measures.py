@@ -25,14 +25,15 @@ VOLUME_FACTOR = 1.2
 DISTINCT_FACTOR = 1.25
 OUTLIER_FACTOR = 5.0
 SECONDS_FACTOR = 3.0
-BYTES_FACTOR = 1.5
+BYTES_FACTOR = 2.0
 SHARE_POINTS = 0.01
 FREQUENT_POINTS = 0.03
 MEAN_DEVIATIONS = 0.15
 # One value has no deviation.
 FEWEST_VALUES = 2
-# Shorter work is not worth a word either.
-QUIET_SECONDS = 10.0
+# Shorter work, and smaller sources, are not worth a word either: most of either is the same for any.
+QUIET_SECONDS = 5.0
+QUIET_BYTES = 1_000_000
 
 
 class Value(NamedTuple):
@@ -118,8 +119,9 @@ def measures(columns: Sequence[str], rules: Sequence[str]) -> Iterator[Measure]:
         rules: The names of its rules.
     """
     yield Measure("volume", "rows", "log", _rows, VOLUME_FACTOR, floor=0.05, weekly=True)
-    yield Measure("duration", "seconds", "log", _seconds, SECONDS_FACTOR, "above", 0.2,
-                  quiet_below=QUIET_SECONDS)  # fmt: skip
+    for column, take in (("seconds to load", _load_seconds), ("seconds to clean", _seconds)):
+        yield Measure("duration", column, "log", take, SECONDS_FACTOR, "above", 0.2,
+                      quiet_below=QUIET_SECONDS)  # fmt: skip
     yield Measure("duration", "bytes per row", "log", _bytes, BYTES_FACTOR, "above", 0.05)
     for column, take in (("before the day", _before), ("after the day", _after)):
         yield Measure("event_time", column, "share", take, SHARE_POINTS, "above")
@@ -154,8 +156,12 @@ def _seconds(seen: Observed) -> Value:
     return Value(seen.seconds, _NAN, 0.0) if seen.seconds > 0 else NOTHING
 
 
+def _load_seconds(seen: Observed) -> Value:
+    return Value(seen.load_seconds, _NAN, 0.0) if seen.load_seconds > 0 else NOTHING
+
+
 def _bytes(seen: Observed) -> Value:
-    if not seen.bytes or not seen.extracted:
+    if seen.bytes < QUIET_BYTES or not seen.extracted:
         return NOTHING
     return Value(seen.bytes / seen.extracted, seen.extracted, 0.2)
 

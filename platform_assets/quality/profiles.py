@@ -31,7 +31,8 @@ class Observed:
         quarantined: Rows that broke a blocking rule.
         deduplicated: Copies and older versions that were left out.
         broken: Rows by broken rule.
-        seconds: What they took.
+        seconds: What it took to clean them.
+        load_seconds: What it took to load them.
         bytes: What they came from.
     """
 
@@ -42,14 +43,16 @@ class Observed:
     deduplicated: int = 0
     broken: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    load_seconds: float = 0.0
     bytes: int = 0
 
     @classmethod
-    def of(cls, entry: LedgerEntry, profile: Profile) -> Observed:
+    def of(cls, entry: LedgerEntry, loaded: LedgerEntry, profile: Profile) -> Observed:
         """What a publish comes to.
 
         Args:
             entry: What the ledger says of it.
+            loaded: What the ledger says of the raw rows that it was made of.
             profile: What its rows look like.
         """
         return cls(
@@ -60,6 +63,7 @@ class Observed:
             deduplicated=entry.deduplicated,
             broken=dict(entry.broken),
             seconds=entry.seconds,
+            load_seconds=loaded.seconds,
             bytes=entry.bytes,
         )
 

@@ -62,7 +62,8 @@ def a_day(
         profile,
         extracted=drawn,
         seconds=0.5,
-        bytes=100 * drawn,
+        load_seconds=0.5,
+        bytes=5_000 * drawn,
     )
 
 

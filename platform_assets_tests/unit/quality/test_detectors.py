@@ -60,7 +60,8 @@ ODD: dict[str, tuple[Change, str, str]] = {
     "rejected": (lambda s: replace(s, quarantined=60), "rejected", "quarantined"),
     "copies": (lambda s: replace(s, deduplicated=60), "rejected", "deduplicated"),
     "one_rule": (lambda s: replace(s, broken={"amount__ge": 60}), "rejected", "amount__ge"),
-    "slow": (lambda s: replace(s, seconds=60.0), "duration", "seconds"),
+    "slow": (lambda s: replace(s, seconds=60.0), "duration", "seconds to clean"),
+    "slow_source": (lambda s: replace(s, load_seconds=60.0), "duration", "seconds to load"),
     "dear": (lambda s: replace(s, bytes=s.bytes * 3), "duration", "bytes per row"),
 }  # fmt: skip
 
