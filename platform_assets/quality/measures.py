@@ -31,7 +31,7 @@ FREQUENT_POINTS = 0.03
 MEAN_DEVIATIONS = 0.15
 # One value has no deviation.
 FEWEST_VALUES = 2
-# Shorter work, and smaller sources, are not worth a word either: most of either is the same for any.
+# Shorter work, and smaller sources, are not worth a word either.
 QUIET_SECONDS = 5.0
 QUIET_BYTES = 1_000_000
 

@@ -27,7 +27,7 @@ CHECKS: Mapping[str, str] = {
     "distinct": "distinct values of each column, and the share of its most frequent one",
     "event_time": "share of rows whose event is before or after their partition's day",
     "rejected": "share of rows that were quarantined or deduplicated, and that break each rule",
-    "duration": "seconds that it took to load and clean the rows, and bytes that they came from (cost)",
+    "duration": "seconds that loading and cleaning took, and bytes that were read (cost)",
 }
 """What is judged, and what each check looks at."""
 
