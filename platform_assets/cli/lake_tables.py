@@ -41,7 +41,7 @@ def target_of(asset: str, where: str) -> Target:
     layer, _, name = asset.partition("/")
     for dataset in datasets:
         if dataset.name == name and layer in _layers_of(dataset):
-            return _of_dataset(dataset, layer)
+            return of_dataset(dataset, layer)
     personal = frozenset(c.name for d in datasets for c in d.compiled.columns if c.pii)
     aggregates: Mapping[str, Target] = {}
     if layer == AGGREGATED:
@@ -62,7 +62,13 @@ def _layers_of(dataset: Dataset) -> Sequence[str]:
     return LAYERS if dataset.history else LAYERS[:-1]
 
 
-def _of_dataset(dataset: Dataset, layer: str) -> Target:
+def of_dataset(dataset: Dataset, layer: str) -> Target:
+    """A table of a dataset.
+
+    Args:
+        dataset: The dataset.
+        layer: Which of its tables.
+    """
     compiled, asset = dataset.compiled, f"{layer}/{dataset.name}"
     if layer == "quarantine":
         table = Compared(
