@@ -339,7 +339,7 @@ def _publish(
             key = entry.partition
             if key in rows:
                 # A version that a newer one stands for was published, or in quarantine, or is new.
-                entries[number] = replace(
+                counted = replace(
                     entry,
                     extracted=extracted.get(key, entry.extracted),
                     cleaned=rows[key],
@@ -347,8 +347,8 @@ def _publish(
                     deduplicated=deduplicated[key]
                     + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
-                    **tally.told(key),
                 )
+                entries[number] = ledger.tallied(counted, tally.changes[key])
         off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:

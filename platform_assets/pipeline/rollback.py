@@ -22,6 +22,7 @@ from platform_assets.pipeline import history, periods
 from platform_assets.pipeline.rollback_plan import Plan
 from platform_assets.pipeline.steps import Step
 from platform_assets.provenance import PARTITION_COLUMN
+from platform_assets.quality import findings, profiles
 from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import history as histories
 from platform_assets.warehouse import hold, ledger, quarantine, restore, rollbacks, tables
@@ -113,11 +114,9 @@ def roll_back(connection: Connection, chosen: Plan, *, reason: str, author: str)
             seconds=round(time.perf_counter() - started, 6),
             code_version=__version__,
             input_fingerprint=hold.rolled_back(chosen.standing, chosen.restored),
-            rows_added=changes.added,
-            rows_removed=changes.removed,
-            rows_changed=changes.changed,
             snapshot=None,
         )
+        entry = ledger.tallied(entry, changes)
         _audit_rows(con, chosen, rows)
         kept = _restore_with(con, chosen, entry, extracted)
         ledger.record(con, [entry, *kept])
@@ -225,6 +224,8 @@ def _restore_with(
     if dataset is None:
         return []
     restore.restore_quarantine(connection, dataset.name, chosen.partition)
+    profiles.restore(connection, entry.asset, chosen.partition, chosen.snapshot, entry.run_id)
+    findings.restore(connection, entry.asset, chosen.partition, chosen.snapshot)
     held = quarantine.count_held(connection, dataset.name, [chosen.partition])[chosen.partition]
     told = f"{entry.cleaned:,} + {held:,} + {entry.deduplicated:,}"
     if extracted != entry.cleaned + held + entry.deduplicated or held != entry.quarantined:

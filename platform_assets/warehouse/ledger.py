@@ -17,6 +17,7 @@ from platform_assets.sql import after_scan, literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
+from platform_assets.warehouse.tally import RowChanges
 
 
 class Status(StrEnum):
@@ -96,10 +97,22 @@ def unchanged(entry: LedgerEntry, run_id: str) -> LedgerEntry:
         entry: The publish.
         run_id: The run that made the attempt.
     """
+    return tallied(replace(entry, run_id=run_id, status=Status.UNCHANGED), RowChanges())
+
+
+def tallied(entry: LedgerEntry, changes: RowChanges) -> LedgerEntry:
+    """An entry that tells what its publish did to the rows that were there.
+
+    Args:
+        entry: The publish.
+        changes: What was counted in its transaction.
+    """
     return replace(
-        entry, run_id=run_id, status=Status.UNCHANGED,
-        rows_added=0, rows_removed=0, rows_changed=0,
-    )  # fmt: skip
+        entry,
+        rows_added=changes.added,
+        rows_removed=changes.removed,
+        rows_changed=changes.changed,
+    )
 
 
 def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:

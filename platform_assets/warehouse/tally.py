@@ -59,15 +59,6 @@ class Tally:
     partition: str = PARTITION_COLUMN
     changes: Mapping[str, RowChanges] = field(default_factory=dict)
 
-    def told(self, partition: str) -> dict[str, int]:
-        """What was found of a partition, by the names of the ledger's columns."""
-        found = self.changes[partition]
-        return {
-            "rows_added": found.added,
-            "rows_removed": found.removed,
-            "rows_changed": found.changed,
-        }
-
     @property
     def key_sql(self) -> str:
         """SQL of what stands for a row's key."""
