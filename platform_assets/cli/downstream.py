@@ -63,21 +63,35 @@ def out_of_date(assets: Sequence[str], partition: str) -> list[tuple[str, str]]:
 def redo_downstream(assets: Sequence[str], partition: str) -> bool:
     """Materialize what follows from a partition, and nothing else; whether all of it succeeded.
 
-    What is made from an aggregate is forced: it knows its aggregate by the publish of the orders,
-    which is what it was.
+    Args:
+        assets: The keys of the assets that were changed.
+        partition: The partition's key.
+    """
+    kept = [*assets, *made_together(assets, partition)]
+    below = [asset for asset, _ in out_of_date(assets, partition) if asset not in kept]
+    if not below:
+        return True
+    first, last = days_of((partition, partition))
+    return run_backfill(first, last, select=" or ".join(f'key:"{asset}"' for asset in below))
+
+
+def made_together(assets: Sequence[str], partition: str) -> list[str]:
+    """What follows from a dbt model and is a dbt model itself.
+
+    dbt computes them from one input at once: making one again would make the other again, too. They
+    are rolled back each by itself.
 
     Args:
         assets: The keys of the assets that were changed.
         partition: The partition's key.
     """
-    own = " or ".join(f'key:"{asset}"' for asset in assets)
-    below = [asset for asset, _ in out_of_date(assets, partition)]
-    if not below:
-        return True
-    first, last = days_of((partition, partition))
-    return run_backfill(
-        first,
-        last,
-        select=f'key:"{assets[0]}"+ and not ({own})',
-        force=assets[0].startswith("aggregated/"),
-    )
+    from platform_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+
+    def is_model(asset: str) -> bool:
+        return "dbt" in graph.get(dg.AssetKey(asset.split("/"))).kinds
+
+    if not is_model(assets[0]):
+        return []
+    return [asset for asset, _ in out_of_date(assets, partition) if is_model(asset)]

@@ -145,7 +145,7 @@ def _tell(
     as_json: bool,
     redo: bool,
 ) -> None:
-    from platform_assets.cli.downstream import out_of_date, redo_downstream
+    from platform_assets.cli.downstream import made_together, out_of_date, redo_downstream
 
     shown = changes or expected
     assert shown is not None  # it was done, or looked at
@@ -171,6 +171,10 @@ def _tell(
         )
     else:
         _print(chosen, shown, follows, done=changes is not None)
+        if follows and (beside := made_together(_together(chosen.target), chosen.partition)):
+            console.print(
+                f"made together with it by dbt, to be rolled back by itself: {', '.join(beside)}"
+            )
     if redo and changes is not None:
         succeeded = redo_downstream(_together(chosen.target), chosen.partition)
         if not succeeded:

@@ -83,7 +83,7 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
         last = standing.get(each.partition)
         if each.error is not None:
             failed.append(_failed(step, asset, each.partition, each.error))
-        elif last and not step.force and _is_as_it_was(last, _fingerprint(each, columns)):
+        elif last and not step.force and hold.refused_input(last) == _fingerprint(each, columns):
             unchanged.append(ledger.unchanged(last, step.run_id))
         else:
             waiting.append(each)
@@ -96,11 +96,6 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
-
-
-def _is_as_it_was(last: LedgerEntry, fingerprint: str) -> bool:
-    """Whether an input is that of the last publish, or of the one that was rolled away from."""
-    return last.input_fingerprint == fingerprint or hold.holds(last, fingerprint)
 
 
 def _failed(step: Step, asset: str, partition: str, error: Exception) -> LedgerEntry:

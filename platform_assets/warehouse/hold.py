@@ -56,7 +56,10 @@ def among(
 
 
 def refused_input(entry: LedgerEntry) -> str:
-    """The input that a partition was last published from, whether it was rolled back or not."""
+    """The input that a partition was last published from, whether it was rolled back or not.
+
+    A run that meets it has nothing to do.
+    """
     if not is_held(entry):
         return entry.input_fingerprint
     return _parts(entry)[1]
