@@ -151,7 +151,7 @@ def _by_partition(
     connection: Connection, left: Leftovers, column: str | None
 ) -> dict[str, RowChanges]:
     differs = "true" if column is None else _differs(left.columns.index(column))
-    alone = f"WHERE NOT EXISTS (SELECT 1 FROM {left.paired} AS p WHERE {left.same_key('p', 'r')})"
+    alone = f"ANTI JOIN {left.paired} AS p ON {left.same_key('p', 'r')}" if left.key else ""
     rows = connection.execute(
         f"""
         SELECT {PLACE}, sum(a), sum(r), sum(c) FROM (

@@ -13,18 +13,21 @@ The hash lives for the length of a comparison: it may be another one in the engi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from platform_assets.errors import PartitionError
 from platform_assets.provenance import PARTITION_COLUMN, PLATFORM_COLUMNS
 from platform_assets.sql import quote_identifier, quote_literal
+from platform_assets.warehouse.compaction import CATALOG
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.snapshots import columns_at, table_id
 from platform_assets.warehouse.tally import NOT_COMPARED
 
+# Below this, either way takes no time.
+MANY_ROWS = 1_000_000
 PLACE = "_diff_partition"
 """Of a row that is left over: the partition that it belongs to."""
 
@@ -142,17 +145,19 @@ def leftovers(
     columns = [name for name in (after or before) if name in known - NOT_COMPARED]
     key = list(compared.key) if known.issuperset(compared.key) else []
     retyped = {change.column for change in schema if change.before and change.after}
-    whole = before != after or not _same_table(connection, compared, start, end)
+    whole = before != after or not _is_listed(connection, compared, start, end)
+    types = {name: (before or after)[name] for name in columns}
+
+    def side(snapshot: int, held: Mapping[str, str], changes: str) -> str:
+        if not whole:
+            return _written(compared, columns, changes, start, end, partitions)
+        if not held:
+            return _no_rows(types)
+        return _state(compared, columns, retyped, snapshot, partitions)
+
     try:
-        old, new = (
-            _state(compared, columns, retyped, snapshot, partitions, there=bool(held))
-            if whole
-            else _written(compared, columns, changes, start, end, partitions)
-            for snapshot, held, changes in (
-                (start, before, "ducklake_table_deletions"),
-                (end, after, "ducklake_table_insertions"),
-            )
-        )
+        old = side(start, before, "ducklake_table_deletions")
+        new = side(end, after, "ducklake_table_insertions")
         if start == end:
             old = new = f"({old} LIMIT 0)"
         left = Leftovers(columns, key, schema if before else [], whole)
@@ -184,10 +189,22 @@ def _states(
     return before, after
 
 
-def _same_table(connection: Connection, compared: Compared, start: int, end: int) -> bool:
-    """Whether the lake's list of changes leads from one state to the other."""
+def _is_listed(connection: Connection, compared: Compared, start: int, end: int) -> bool:
+    """Whether the lake's list of changes leads from one state to the other, and is the shorter way.
+
+    What was written over and over is in the list each time.
+    """
     first, last = (table_id(connection, compared.schema, compared.name, n) for n in (start, end))
-    return first is not None and first == last
+    if first is None or first != last:
+        return False
+    row = connection.execute(
+        f"SELECT coalesce(sum(record_count) FILTER (begin_snapshot > {start}), 0), "
+        f"coalesce(sum(record_count) FILTER (end_snapshot IS NULL OR end_snapshot > {end}), 0) "
+        f"FROM {CATALOG}.ducklake_data_file WHERE table_id = {first} AND begin_snapshot <= {end}"
+    ).fetchone()
+    assert row is not None  # an aggregate has a row
+    written, held = row
+    return bool(written <= max(held, MANY_ROWS))
 
 
 def _picked(compared: Compared, partitions: Sequence[str] | None) -> str:
@@ -202,13 +219,8 @@ def _state(
     retyped: set[str],
     snapshot: int,
     partitions: Sequence[str] | None,
-    *,
-    there: bool,
 ) -> str:
     """A SELECT of a table's rows at a snapshot."""
-    if not there:
-        listed = ", ".join(f"NULL AS {quote_identifier(name)}" for name in columns)
-        return f"SELECT {listed}, NULL::VARCHAR AS {PLACE} LIMIT 0"
     listed = ", ".join(
         # Of two types, what is written alike is equal.
         f"CAST({quote_identifier(n)} AS VARCHAR) AS {quote_identifier(n)}"
@@ -220,6 +232,12 @@ def _state(
         f"SELECT {listed}, {compared.partition} AS {PLACE} "
         f"FROM {compared.table} AT (VERSION => {snapshot}) WHERE {_picked(compared, partitions)}"
     )
+
+
+def _no_rows(columns: Mapping[str, str]) -> str:
+    """A SELECT of a table's rows when it was not there."""
+    nulls = [f"CAST(NULL AS {kind}) AS {quote_identifier(n)}" for n, kind in columns.items()]
+    return f"SELECT {', '.join(nulls)}, CAST(NULL AS VARCHAR) AS {PLACE} LIMIT 0"
 
 
 def _written(

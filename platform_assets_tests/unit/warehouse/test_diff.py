@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from platform_assets.errors import PartitionError, SettingsError
 from platform_assets.warehouse import compaction
+from platform_assets.warehouse import leftovers as leftovers_module
 from platform_assets.warehouse.diff import MASK, Diff, compare
 from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.leftovers import PLACE, Compared, leftovers
@@ -174,6 +175,19 @@ def test_only_what_was_written_in_between_is_read(table: Connection) -> None:
     assert found.partitions == {D3: RowChanges(added=1)}
 
 
+def test_what_was_written_over_and_over_is_not_listed_each_time(
+    table: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = put(table, [(1, "a", D1)])
+    for value in "bcd":
+        end = put(table, [(1, value, D1)])
+    assert not compare(table, COMPARED, start, end).whole, "few rows are listed as they are"
+    monkeypatch.setattr(leftovers_module, "MANY_ROWS", 0)
+    found = compare(table, COMPARED, start, end)
+    assert found.whole
+    assert found.total == RowChanges(changed=1)
+
+
 def test_the_schema_is_compared_too(table: Connection) -> None:
     start = put(table, [(1, "7", D1), (2, "8", D1)])
     table.execute(f"ALTER TABLE {TABLE} ADD COLUMN w INTEGER")
@@ -199,6 +213,10 @@ def test_a_table_that_was_not_there_had_no_rows(table: Connection) -> None:
     found = compare(table, COMPARED, 0, end)
     assert found.partitions == {D1: RowChanges(added=1), D2: RowChanges(added=1)}
     assert found.schema == []
+    # Whatever the key is.
+    dated = "SELECT DATE '2025-01-01' AS k, '' AS _partition"
+    table.execute(f"CREATE OR REPLACE TABLE {TABLE} AS {dated}")
+    assert compare(table, COMPARED, 0, current_snapshot(table)).total == RowChanges(added=1)
     with pytest.raises(PartitionError, match="no such table at either snapshot") as raised:
         compare(table, replace(COMPARED, name="others"), 0, end)
     assert raised.value.found == f"none at snapshot 0, none at snapshot {end}"
