@@ -8,6 +8,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from platform_assets.cli import downstream
 from platform_assets.datasets.customers import customers
 from platform_assets.demo import generate
 from platform_assets.pipeline import Step, clean, load_raw
@@ -131,3 +132,28 @@ def test_wrong_arguments_are_explained() -> None:
         for part in ("error:", *expected):
             assert part in called.stderr
         assert "Traceback" not in called.output
+
+
+@pytest.mark.usefixtures("installation")
+def test_what_follows_is_done_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def note(first: str, last: str, *, select: str) -> bool:
+        asked.append((first, last, select))
+        return True
+
+    monkeypatch.setattr(downstream, "run_backfill", note)
+    assert downstream.redo_downstream([ASSET, "quarantine/customers"], DAYS[1])
+    ((first, last, select),) = asked
+    assert (first, last) == (DAYS[1], DAYS[1])
+    assert 'key:"cleaned/orders"' in select
+    assert "customers" not in select.replace("staging/stg_customers", "")
+    # Models that dbt makes together are not made again: that would undo the rollback.
+    asked.clear()
+    orders = ["aggregated/fct_orders"]
+    assert downstream.made_together(orders, DAYS[1]) == ["aggregated/daily_sales"]
+    assert downstream.redo_downstream(orders, DAYS[1])
+    assert asked == [(DAYS[1], DAYS[1], 'key:"aggregated/customer_metrics"')]
+    asked.clear()
+    assert downstream.redo_downstream(["aggregated/customer_metrics"], "all")
+    assert asked == []
