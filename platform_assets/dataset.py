@@ -179,3 +179,10 @@ class Dataset:
         """Names of the datasets that this one's columns refer to, each once."""
         targets = [c.references[0] for c in self.compiled.columns if c.references]
         return tuple(dict.fromkeys(targets))
+
+    @property
+    def published_key(self) -> tuple[str, ...]:
+        """The key's columns where they tell cleaned rows apart; none where one is masked."""
+        key = self.compiled.key
+        telling = all(self.compiled.column(name).pii in (None, "hash") for name in key)
+        return tuple(key) if telling else ()

@@ -13,7 +13,7 @@ from platform_assets import __version__
 from platform_assets.assets.dbt import project_version
 from platform_assets.errors import PartitionError
 from platform_assets.partitions import UNPARTITIONED_KEY
-from platform_assets.warehouse import ledger
+from platform_assets.warehouse import hold, ledger
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.tables import ensure_platform_tables
@@ -137,7 +137,7 @@ def plan(
             for key, entry in entries.items()
             if entry.status is Status.PUBLISHED
             and key in inputs
-            and entry.input_fingerprint == _fingerprint(inputs[key], version)
+            and hold.refused_input(entry) == _fingerprint(inputs[key], version)
         }
         for table, entries in standing.items()
     }

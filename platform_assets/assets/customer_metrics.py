@@ -31,7 +31,7 @@ from platform_assets.errors import PublishError
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.sql import quote_literal
-from platform_assets.warehouse import ledger
+from platform_assets.warehouse import hold, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, publish
@@ -160,7 +160,7 @@ def customer_metrics(context: dg.AssetExecutionContext) -> Results:
         if (
             last is not None
             and last.status is Status.PUBLISHED
-            and last.input_fingerprint == fingerprint
+            and hold.refused_input(last) == fingerprint
             and not reporting.is_forced(context)
         ):
             entry = replace(last, run_id=context.run.run_id, status=Status.UNCHANGED)

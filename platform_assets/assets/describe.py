@@ -16,6 +16,7 @@ from platform_assets.pipeline.changes import CONTROL_TOTAL
 from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.steps import BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
+from platform_assets.warehouse import hold
 from platform_assets.warehouse.history import OWN_COLUMNS, history_table
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.tables import cleaned_table, quarantine_view, raw_table
@@ -141,8 +142,16 @@ def partition_metadata(entry: LedgerEntry, layer: str) -> dict[str, Any]:
         "source_bytes": entry.bytes,
         "unchanged": entry.status is Status.UNCHANGED,
     }
+    if hold.is_held(entry):
+        metadata["held_by_rollback"] = True
     if layer == "raw":
         return metadata
+    if layer == "cleaned" and entry.rows_added is not None:
+        metadata |= {
+            "rows_added": entry.rows_added,
+            "rows_removed": entry.rows_removed,
+            "rows_changed": entry.rows_changed,
+        }
     metadata |= {
         "rows_cleaned": entry.cleaned,
         "rows_quarantined": entry.quarantined,

@@ -22,7 +22,9 @@ from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
+from platform_assets.cli.diff import diff
 from platform_assets.cli.quarantine import quarantine_app
+from platform_assets.cli.rollback import rollback
 from platform_assets.errors import SettingsError
 
 DEMO_START = date(2025, 1, 1)
@@ -38,6 +40,8 @@ app.add_typer(checks_app, name="checks")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
+app.command()(diff)
+app.command()(rollback)
 
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
 

@@ -21,7 +21,12 @@ from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
-from platform_assets.pipeline.standing import Standing, has_moved, standing_of
+from platform_assets.pipeline.standing import (
+    Standing,
+    has_moved,
+    moved_references,
+    standing_of,
+)
 from platform_assets.pipeline.steps import (
     BatchReport,
     Step,
@@ -34,12 +39,13 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.quality.findings import Finding
-from platform_assets.warehouse import ledger, quarantine, tables
+from platform_assets.warehouse import hold, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
+from platform_assets.warehouse.tally import Tally
 
 RECONCILE = "reconcile"
 RAW_MISSING = "raw_missing"
@@ -87,7 +93,8 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     entries: dict[str, LedgerEntry] = {}
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
     standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
-    moved = _moved_references(step, standing)
+    rolled_back = hold.among(step.lake, asset, standing)
+    moved = moved_references(step, standing)
     waiting, idle = [], []
     for key in partitions:
         if key not in raw:
@@ -102,7 +109,9 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
             and key not in moved
         )
         if last is not None and same and not step.force:
-            idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
+            idle.append(ledger.unchanged(last, step.run_id))
+        elif hold.holds(rolled_back.get(key), fingerprint) and not step.force:
+            idle.append(ledger.unchanged(rolled_back[key], step.run_id))
         else:
             mergeable = last if not step.force and key not in moved else None
             waiting.append(Waiting(raw[key], fingerprint, mergeable))
@@ -144,18 +153,6 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
-
-
-def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
-    """Partitions with orphans, whose referenced dataset was published anew since."""
-    moved: set[str] = set()
-    for rule in (r for r in step.dataset.compiled.rules if r.references is not None):
-        assert rule.references is not None  # narrowed by the filter above
-        orphans = {key: e for key, e in standing.items() if e.broken.get(rule.name)}
-        if orphans:
-            newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
-            moved |= {key for key, entry in orphans.items() if (entry.snapshot or 0) < newest}
-    return moved
 
 
 def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
@@ -324,6 +321,7 @@ def _publish(
         chosen = f"{chosen} UNION ALL BY NAME FROM {CARRIED}"
     kept: list[LedgerEntry] = []
     noticed = Noticed()
+    tally = Tally(step.dataset.published_key)
 
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if has_moved(step, standing):
@@ -341,7 +339,7 @@ def _publish(
             key = entry.partition
             if key in rows:
                 # A version that a newer one stands for was published, or in quarantine, or is new.
-                entries[number] = replace(
+                counted = replace(
                     entry,
                     extracted=extracted.get(key, entry.extracted),
                     cleaned=rows[key],
@@ -350,6 +348,7 @@ def _publish(
                     + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
                 )
+                entries[number] = ledger.tallied(counted, tally.changes[key])
         off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:
@@ -373,6 +372,7 @@ def _publish(
             chosen,
             [*columns, *(name for name, _ in step.dataset.cleaned_provenance)],
             versions.decided_rows(step) if merging else "",
+            tally,
         ),
         audit=audit,
         commit_with=commit_with,

@@ -17,7 +17,6 @@ contract, and by what datasets referred to hold now.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from platform_assets.errors import PartitionError
 from platform_assets.pipeline import periods, versions
@@ -48,7 +47,12 @@ from platform_assets.provenance import (
 )
 from platform_assets.sql import quote_literal
 from platform_assets.warehouse import ledger, tables
-from platform_assets.warehouse.history import OWN_COLUMNS, ensure_history_table, history_table
+from platform_assets.warehouse.history import (
+    OWN_COLUMNS,
+    ensure_history_table,
+    history_entry,
+    history_table,
+)
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import count_rows, in_partitions
 
@@ -108,15 +112,11 @@ def keep(step: Step, judgement: Judgement, entries: Sequence[LedgerEntry]) -> li
         touched = _make_anew(step, judgement, list(good))
     else:
         touched = _add(step, judgement, list(good), judgement.scope.since)
-    _audit(step, list(good), touched)
+    audit(step, list(good), touched)
     counts = count_rows(step.lake, history_table(step.dataset.name), list(good))
     for name in _TEMPORARY:
         step.lake.execute(f"DROP TABLE IF EXISTS {name}")
-    asset = f"history/{step.dataset.name}"
-    return [
-        replace(entry, asset=asset, cleaned=counts[key], quarantined=0, deduplicated=0, broken={})
-        for key, entry in good.items()
-    ]
+    return [history_entry(entry, counts[key]) for key, entry in good.items()]
 
 
 def _table(step: Step) -> str:
@@ -312,8 +312,8 @@ def _untangle(step: Step, good: Sequence[str]) -> str:
     return touched
 
 
-def _audit(step: Step, good: Sequence[str], touched: str) -> None:
-    """The gate: periods of a key do not overlap, and what is current is what is published.
+def audit(step: Step, good: Sequence[str], touched: str) -> None:
+    """The gate: periods of touched keys do not overlap, and current rows are the published ones.
 
     Raises:
         InconsistentError: It is not so.

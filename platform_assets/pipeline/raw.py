@@ -32,7 +32,7 @@ from platform_assets.provenance import FILE_COLUMN
 from platform_assets.sources.base import Layouts, SourceInput, WindowSource
 from platform_assets.sources.change_source import ChangeSource
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse import hold, ledger, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -83,8 +83,8 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
         last = standing.get(each.partition)
         if each.error is not None:
             failed.append(_failed(step, asset, each.partition, each.error))
-        elif last and not step.force and last.input_fingerprint == _fingerprint(each, columns):
-            unchanged.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
+        elif last and not step.force and hold.refused_input(last) == _fingerprint(each, columns):
+            unchanged.append(ledger.unchanged(last, step.run_id))
         else:
             waiting.append(each)
     entries = {entry.partition: entry for entry in (*unchanged, *failed)}

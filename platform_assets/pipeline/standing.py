@@ -70,3 +70,20 @@ def has_moved(step: Step, standing: Standing) -> bool:
         return False
     now = standing_of(step, list(standing.raw))
     return now.publishes != standing.publishes
+
+
+def moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[str]:
+    """Partitions with orphans, whose referenced dataset was published anew since.
+
+    Args:
+        step: What to work on and with.
+        standing: The newest publish or failure of each partition.
+    """
+    moved: set[str] = set()
+    for rule in (r for r in step.dataset.compiled.rules if r.references is not None):
+        assert rule.references is not None  # narrowed by the filter above
+        orphans = {key: e for key, e in standing.items() if e.broken.get(rule.name)}
+        if orphans:
+            newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
+            moved |= {key for key, entry in orphans.items() if (entry.snapshot or 0) < newest}
+    return moved

@@ -23,7 +23,8 @@ from platform_assets.quality.policy import FindingSeverity
 from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.publish import in_partitions
-from platform_assets.warehouse.tables import FINDINGS
+from platform_assets.warehouse.snapshots import table_id
+from platform_assets.warehouse.tables import FINDINGS, PLATFORM
 
 
 class Standing(StrEnum):
@@ -208,6 +209,37 @@ def record(
         )
     finally:
         connection.unregister("_finding_rows")
+
+
+def restore(connection: Connection, asset: str, partition: str, snapshot: int) -> None:
+    """Bring the findings about a partition to those of a snapshot, in the caller's transaction.
+
+    Findings about the rows that were rolled away from are over; those about the rows that stand
+    again are open again. What a person has accepted stays accepted.
+
+    Args:
+        connection: An open lake, inside a transaction that has not written to the findings.
+        asset: The asset's key.
+        partition: The partition's key.
+        snapshot: That of the restored publish.
+    """
+    own = f"asset = {quote_literal(asset)} AND partition = {quote_literal(partition)}"
+    then = []
+    # A lake may be older than statistics.
+    if table_id(connection, PLATFORM, "findings", snapshot) is not None:
+        then = connection.execute(
+            f"SELECT finding_id FROM {FINDINGS} AT (VERSION => {snapshot}) "
+            f"WHERE {own} AND status = {quote_literal(Standing.OPEN)}"
+        ).fetchall()
+    ids = literal_list(str(each) for (each,) in then)
+    for before, after, condition in (
+        (Standing.OPEN, Standing.OVER, f"coalesce(finding_id NOT IN {ids}, true)"),
+        (Standing.OVER, Standing.OPEN, f"finding_id IN {ids}"),
+    ):
+        connection.execute(
+            f"UPDATE {FINDINGS} SET status = {quote_literal(after)} "
+            f"WHERE {own} AND status = {quote_literal(before)} AND {condition}"
+        )
 
 
 _ARROW = {

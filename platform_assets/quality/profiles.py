@@ -95,6 +95,28 @@ def store(connection: Connection, asset: str, run_id: str, observed: Iterable[Ob
         connection.unregister("_profile_rows")
 
 
+def restore(connection: Connection, asset: str, partition: str, snapshot: int, run_id: str) -> None:
+    """Append the profile that a partition had at a snapshot, in the caller's transaction.
+
+    What stands after a rollback is what statistics learn from.
+
+    Args:
+        connection: An open lake, inside the transaction that restores the rows.
+        asset: The asset's key.
+        partition: The partition's key.
+        snapshot: That of the restored publish.
+        run_id: What restores it.
+    """
+    connection.execute(
+        f"INSERT INTO {PROFILES} BY NAME "
+        f"SELECT asset, ? AS run_id, partition, profile, now() AS recorded_at "
+        f"FROM (SELECT *, snapshot_id, rowid FROM {PROFILES} "
+        f"WHERE asset = {quote_literal(asset)} AND partition = {quote_literal(partition)}) "
+        f"WHERE snapshot_id <= {snapshot} ORDER BY snapshot_id DESC, rowid DESC LIMIT 1",
+        [run_id],
+    )
+
+
 def of_days(
     connection: Connection, asset: str, first: str, last: str, window: int
 ) -> dict[str, Observed]:

@@ -21,7 +21,7 @@ from platform_assets.resources import ConnectionResource, LakeResource, shared_g
 from platform_assets.sensors.requests import at_work, run_requests
 from platform_assets.sources.base import Access
 from platform_assets.sources.deliveries import Delivery
-from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse import hold, ledger, tables
 
 INTERVAL_SECONDS = 30
 MAX_PARTITIONS_PER_TICK = 100
@@ -119,8 +119,9 @@ def build_arrival_sensor(
                     guard,
                 )
                 entries = ledger.published(connection, f"raw/{dataset.name}")
-                # What follows the dash tells of the columns that were asked for.
-                loaded = {k: e.input_fingerprint.partition("-")[0] for k, e in entries.items()}
+                # What follows the dash tells of the columns that were asked for. What was rolled
+                # back has seen the delivery that it was rolled away from.
+                loaded = {k: hold.refused_input(e).partition("-")[0] for k, e in entries.items()}
                 try:
                     found = due(dataset, access, loaded, memory, time.time())
                 except (PlatformError, OSError) as error:

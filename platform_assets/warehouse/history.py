@@ -1,17 +1,19 @@
 """History tables: where they are, and that they are there.
 
-Belongs here: the table's name and own columns, and making it. Does not belong here: what is in it
-(``pipeline.history``).
+Belongs here: the table's name and own columns, making it, and how the ledger tells of it. Does not
+belong here: what is in it (``pipeline.history``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from platform_assets.provenance import PARTITION_COLUMN, PERIOD
 from platform_assets.sql import quote_name
 from platform_assets.warehouse import migrate
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
+from platform_assets.warehouse.ledger import LedgerEntry
 from platform_assets.warehouse.tables import existing_layers
 
 SCHEMA = "history"
@@ -47,3 +49,23 @@ def ensure_history_table(
 
         in_transaction(connection, create)
     migrate.align(connection, dataset, history_table(dataset), [*published, *OWN_COLUMNS])
+
+
+def history_entry(cleaned: LedgerEntry, rows: int) -> LedgerEntry:
+    """The entry of a history's partition.
+
+    Args:
+        cleaned: Of its cleaned rows.
+        rows: Rows that the history has of it.
+    """
+    return replace(
+        cleaned,
+        asset=cleaned.asset.replace("cleaned/", "history/", 1),
+        cleaned=rows,
+        quarantined=0,
+        deduplicated=0,
+        broken={},
+        rows_added=None,
+        rows_removed=None,
+        rows_changed=None,
+    )

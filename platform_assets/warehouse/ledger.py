@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from platform_assets.sql import after_scan, literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
+from platform_assets.warehouse.tally import RowChanges
 
 
 class Status(StrEnum):
@@ -51,6 +52,10 @@ class LedgerEntry:
         broken: Rows by broken rule.
         stopped_by: The rule or step that stopped it, where it failed.
         message: The error's text, where it failed; never a row's value.
+        rows_added: Of the published rows, those whose key was not there before; None: not known,
+            as of a publish by an earlier version.
+        rows_removed: Rows that were there before and whose key is there no longer.
+        rows_changed: Rows whose key was there before, with other content.
         snapshot: The lake's snapshot that it was committed in; known only once read back.
     """
 
@@ -70,6 +75,9 @@ class LedgerEntry:
     broken: Mapping[str, int] = field(default_factory=dict)
     stopped_by: str = ""
     message: str = ""
+    rows_added: int | None = None
+    rows_removed: int | None = None
+    rows_changed: int | None = None
     snapshot: int | None = None
 
 
@@ -77,7 +85,34 @@ _STORED = (
     "asset", "partition", "run_id", "status", "extracted", "cleaned", "quarantined",
     "deduplicated", "bytes", "seconds", "code_version", "contract_version",
     "input_fingerprint", "broken", "stopped_by", "message",
+    "rows_added", "rows_removed", "rows_changed",
 )  # fmt: skip
+_COUNTED = ("rows_added", "rows_removed", "rows_changed")
+
+
+def unchanged(entry: LedgerEntry, run_id: str) -> LedgerEntry:
+    """The entry of an attempt that left a publish as it is.
+
+    Args:
+        entry: The publish.
+        run_id: The run that made the attempt.
+    """
+    return tallied(replace(entry, run_id=run_id, status=Status.UNCHANGED), RowChanges())
+
+
+def tallied(entry: LedgerEntry, changes: RowChanges) -> LedgerEntry:
+    """An entry that tells what its publish did to the rows that were there.
+
+    Args:
+        entry: The publish.
+        changes: What was counted in its transaction.
+    """
+    return replace(
+        entry,
+        rows_added=changes.added,
+        rows_removed=changes.removed,
+        rows_changed=changes.changed,
+    )
 
 
 def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
@@ -91,10 +126,14 @@ def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
         return
     table = pa.table(
         {
-            name: [
-                json.dumps(dict(value)) if isinstance(value, Mapping) else value
-                for value in (getattr(entry, name) for entry in entries)
-            ]
+            name: pa.array(
+                [
+                    json.dumps(dict(value)) if isinstance(value, Mapping) else value
+                    for value in (getattr(entry, name) for entry in entries)
+                ],
+                # A column of nothing but NULL has no type of its own.
+                type=pa.int64() if name in _COUNTED else None,
+            )
             for name in _STORED
         }
     )
@@ -109,7 +148,8 @@ def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
 
 def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> list[LedgerEntry]:
     columns = ", ".join(_STORED)
-    rows = connection.execute(
+    return _entries(
+        connection,
         f"""
         SELECT {columns}, snapshot_id FROM (
             SELECT *, snapshot_id, row_number() OVER (
@@ -117,10 +157,13 @@ def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> li
             FROM {LEDGER}
             WHERE ({where}) AND {after_scan("status")} IN {literal_list(statuses)}
         ) WHERE newest = 1 ORDER BY asset, partition
-        """
-    ).fetchall()
+        """,
+    )
+
+
+def _entries(connection: Connection, query: str) -> list[LedgerEntry]:
     entries = []
-    for row in rows:
+    for row in connection.execute(query).fetchall():
         values = dict(zip((*_STORED, "snapshot"), row, strict=True))
         values["status"] = Status(values["status"])
         values["broken"] = json.loads(values["broken"])
@@ -155,6 +198,22 @@ def latest(
     if partitions is not None:
         where = _of([asset], partitions)
     return {entry.partition: entry for entry in _fetch(connection, where, statuses)}
+
+
+def publishes(connection: Connection, asset: str, partition: str) -> list[LedgerEntry]:
+    """Every publish of a partition, oldest first.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        partition: The partition's key.
+    """
+    return _entries(
+        connection,
+        f"SELECT {', '.join(_STORED)}, snapshot_id FROM {LEDGER} "
+        f"WHERE {_of([asset], [partition])} AND {after_scan('status')} = 'published' "
+        "ORDER BY snapshot_id, rowid",
+    )
 
 
 def published(

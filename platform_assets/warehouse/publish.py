@@ -14,10 +14,12 @@ from platform_assets.partitions import spans
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
 from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.tally import Tally
 
 # From here on, a list of names is the cheaper condition.
 COMPARED_SPANS = 4
 _REMOVED = "_removed"
+_ARRIVING = "_arriving"
 
 Audit = Callable[[Connection, Mapping[str, int], Mapping[str, int]], None]
 """Given the rows that each partition now has, and those that were taken out of it where only some
@@ -34,6 +36,7 @@ class Publish:
         rows: A SELECT of the new rows, with ``_partition``; columns are matched by name.
         columns: The columns that it yields.
         within: SQL that picks the rows of the partitions to replace; empty: all of them.
+        tally: Counts what is added, removed and changed; None: nobody asks.
     """
 
     table: str
@@ -41,6 +44,12 @@ class Publish:
     rows: str
     columns: Sequence[str]
     within: str = ""
+    tally: Tally | None = None
+
+    @property
+    def replaced(self) -> str:
+        """SQL that picks the rows to replace."""
+        return in_partitions(self.partitions) + (f" AND {self.within}" if self.within else "")
 
 
 def publish(
@@ -71,9 +80,7 @@ def publish(
     _same_columns(connection, staged)
 
     def work(con: Connection) -> dict[str, int]:
-        removed = _remove(con, staged)
-        con.execute(f"INSERT INTO {staged.table} BY NAME {staged.rows}")
-        rows = count_rows(con, staged.table, staged.partitions)
+        rows, removed = _replace(con, staged)
         audit(con, rows, removed)
         commit_with(con)
         return rows
@@ -113,22 +120,71 @@ def _between(column: str, first: str, last: str) -> str:
     return f"{column} BETWEEN {quote_literal(first)} AND {quote_literal(last)}"
 
 
+def _replace(connection: Connection, staged: Publish) -> tuple[dict[str, int], dict[str, int]]:
+    """Put the new rows in the place of the old ones.
+
+    Returns:
+        Rows by partition; and those taken out, by partition, where only some of one are.
+    """
+    if staged.tally is not None:
+        return _replace_and_tally(connection, staged, staged.tally)
+    removed = _remove(connection, staged)
+    connection.execute(f"INSERT INTO {staged.table} BY NAME {staged.rows}")
+    return count_rows(connection, staged.table, staged.partitions), removed
+
+
+def _replace_and_tally(
+    connection: Connection, staged: Publish, tally: Tally
+) -> tuple[dict[str, int], dict[str, int]]:
+    if not staged.within:
+        going = tally.whole(staged.table, staged.columns, staged.replaced)
+        held = tally.begin(connection, going)
+        _remove(connection, staged)
+        connection.execute(f"INSERT INTO {staged.table} BY NAME {staged.rows}")
+        rows = count_rows(connection, staged.table, staged.partitions)
+        # What had no rows before is not looked at again.
+        come = tally.whole(staged.table, staged.columns, in_partitions(held))
+        tally.end(connection, come if held else f"{come} LIMIT 0", rows)
+        return rows, {}
+    _note_removed(connection, staged, tally.key_sql)
+    tally.begin(connection, tally.some(_REMOVED, "_key"))
+    removed = _remove_noted(connection, staged)
+    # Few rows, which could be found in the table only by looking through all of it.
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_ARRIVING} AS {staged.rows}")
+    connection.execute(f"INSERT INTO {staged.table} BY NAME FROM {_ARRIVING}")
+    tally.end(
+        connection,
+        tally.some(_ARRIVING, tally.key_sql),
+        dict.fromkeys(staged.partitions, 0),
+    )
+    connection.execute(f"DROP TABLE {_ARRIVING}")
+    return count_rows(connection, staged.table, staged.partitions), removed
+
+
 def _remove(connection: Connection, staged: Publish) -> dict[str, int]:
     """Take out what is replaced; rows by partition, where only some of a partition are."""
-    replaced = in_partitions(staged.partitions)
     if not staged.within:
-        connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}")
+        connection.execute(f"DELETE FROM {staged.table} WHERE {staged.replaced}")
         return {}
-    replaced += f" AND {staged.within}"
     if len(staged.partitions) == 1:
-        deleted = connection.execute(f"DELETE FROM {staged.table} WHERE {replaced}").fetchone()
+        deleted = connection.execute(
+            f"DELETE FROM {staged.table} WHERE {staged.replaced}"
+        ).fetchone()
         assert deleted is not None  # DELETE tells how many rows it took
         return {staged.partitions[0]: int(deleted[0])}
-    # Found once, to be counted by partition and deleted.
+    _note_removed(connection, staged, "NULL")
+    return _remove_noted(connection, staged)
+
+
+def _note_removed(connection: Connection, staged: Publish, key: str) -> None:
+    """Find the rows to take out once, to be counted by partition and deleted."""
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_REMOVED} AS SELECT rowid AS _rowid, {PARTITION_COLUMN} "
-        f"FROM {staged.table} WHERE {replaced}"
+        f"CREATE OR REPLACE TEMP TABLE {_REMOVED} AS SELECT rowid AS _rowid, {PARTITION_COLUMN}, "
+        f"{key} AS _key FROM {staged.table} WHERE {staged.replaced}"
     )
+
+
+def _remove_noted(connection: Connection, staged: Publish) -> dict[str, int]:
     counted = connection.execute(
         f"SELECT {PARTITION_COLUMN}, count(*) FROM {_REMOVED} GROUP BY 1"
     ).fetchall()
