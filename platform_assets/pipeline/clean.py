@@ -33,6 +33,7 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.pipeline.temporary import CARRIED
+from platform_assets.pipeline.upstream import refusals
 from platform_assets.quality.findings import Finding
 from platform_assets.warehouse import ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
@@ -42,7 +43,6 @@ from platform_assets.warehouse.publish import Publish, count_rows, in_partitions
 from platform_assets.warehouse.quarantine import RowStatus
 
 RECONCILE = "reconcile"
-RAW_MISSING = "raw_missing"
 CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
@@ -86,12 +86,13 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
-    standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
+    refused = refusals(step, asset, partitions, raw)
+    standing = ledger.judged(step.lake, asset, partitions)
     moved = _moved_references(step, standing)
     waiting, idle = [], []
     for key in partitions:
-        if key not in raw:
-            idle.append(_never_loaded(step, asset, key))
+        if key in refused:
+            idle.append(refused[key])
             continue
         fingerprint = _fingerprint(step, raw[key])
         last = standing.get(key)
@@ -156,20 +157,6 @@ def _moved_references(step: Step, standing: Mapping[str, LedgerEntry]) -> set[st
             newest = ledger.last_snapshot(step.lake, f"cleaned/{rule.references[0]}")
             moved |= {key for key, entry in orphans.items() if (entry.snapshot or 0) < newest}
     return moved
-
-
-def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
-    name = step.dataset.name
-    error = PartitionError(
-        "A partition has no raw rows to clean: it was never loaded",
-        where=f"dataset {name}, partition {key}",
-        expected=f"a publish of raw/{name} for this partition",
-        found="none in the ledger",
-        fix=f"materialize raw/{name} for this partition; if it failed, see why there",
-    )
-    return replace(
-        step.entry(asset, key, Status.FAILED), stopped_by=RAW_MISSING, message=describe(error)
-    )
 
 
 def _clean_batch(

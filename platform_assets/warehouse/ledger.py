@@ -18,6 +18,9 @@ from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
 
+UPSTREAM = "upstream"
+"""``stopped_by`` of a refusal: what it is made from did not pass (``gate``), nothing was tried."""
+
 
 class Status(StrEnum):
     """What became of a partition in one attempt."""
@@ -162,6 +165,24 @@ def published(
 ) -> dict[str, LedgerEntry]:
     """The publish that each partition of an asset stands at."""
     return latest(connection, asset, partitions, (Status.PUBLISHED,))
+
+
+def judged(
+    connection: Connection, asset: str, partitions: Sequence[str] | None = None
+) -> dict[str, LedgerEntry]:
+    """The newest attempt of each partition that was judged: published, or failed by a verdict.
+
+    A refusal for what is upstream is none: nothing was looked at, and what stood still stands.
+    """
+    where = f"asset = {quote_literal(asset)}" if partitions is None else _of([asset], partitions)
+    return {
+        entry.partition: entry
+        for entry in _fetch(
+            connection,
+            f"{where} AND {after_scan('stopped_by')} <> {quote_literal(UPSTREAM)}",
+            (Status.PUBLISHED, Status.FAILED),
+        )
+    }
 
 
 def standing_of(
