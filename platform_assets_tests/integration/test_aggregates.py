@@ -27,7 +27,6 @@ from platform_assets.assets.dbt import prepare_dbt_project
 from platform_assets.assets.reporting import FORCE_TAG
 from platform_assets.datasets import all_datasets
 from platform_assets.datasets.orders import orders
-from platform_assets.dbt.lake_plugin import to_environment
 from platform_assets.demo import ShopReport, generate
 from platform_assets.resources import FolderResource, lake_config
 from platform_assets.settings import PREFIX, load_settings
@@ -341,12 +340,3 @@ def test_days_that_were_never_cleaned_are_named(
         failure.step_failure_data.user_failure_data
     )
     assert not materialized(result, FCT_ORDERS)
-
-
-def test_dbt_is_not_told_more_than_where_the_lake_is(world: World) -> None:
-    config = lake_config(load_settings())
-    assert config.variables, "the key of the keyed hash is among the lake's variables"
-    assert not any(
-        value.hex() in to_environment(config) or repr(value) in to_environment(config)
-        for value in config.variables.values()
-    )
