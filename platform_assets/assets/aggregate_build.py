@@ -18,13 +18,12 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 import duckdb
 
-from platform_assets.assets.aggregate_names import DAILY_SALES, FCT_ORDERS, table_of
+from platform_assets.assets.aggregate_names import PARTITION_OF, table_of
 from platform_assets.assets.aggregate_plan import Plan
 from platform_assets.assets.dbt import DbtOutcome
 from platform_assets.assets.dbt_tests import FailedTest, culprits
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.pipeline.steps import with_seconds
-from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection, in_transaction, is_contention
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -100,7 +99,7 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
             failed |= {key: each for key, each in outcome.checks.items() if _is_stopping(each)}
             keeping_out = stop.keeping_out
         kept_out |= keeping_out
-        if not left or not keeping_out or kept_out.keys() >= set(work.stale):
+        if not left or not keeping_out:
             break
     stopped = [*_all_stopped(work, outcome, kept_out), *_kept_out(work, kept_out)]
     in_transaction(connection, lambda con: ledger.record(con, [*stopped, *work.refusals()]))
@@ -150,8 +149,8 @@ def _published(
 
 
 def _rows(connection: Connection, asset: str, partitions: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each partition: by the partition that came with an order, by the day of a sale."""
-    column = {FCT_ORDERS: PARTITION_COLUMN, DAILY_SALES: "CAST(order_date AS VARCHAR)"}[asset]
+    """Rows of each partition as the table now has them."""
+    column = PARTITION_OF[asset]
     if not partitions:
         return {}
     counted = connection.execute(

@@ -17,7 +17,7 @@ import duckdb
 from dbt.artifacts.schemas.results import TestStatus
 from dbt.artifacts.schemas.run import RunResult
 
-from platform_assets.assets.aggregate_names import DAILY_SALES, FCT_ORDERS, table_of
+from platform_assets.assets.aggregate_names import FCT_ORDERS, TABLES, table_of
 from platform_assets.errors import PublishError
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.sql import quote_identifier, quote_name
@@ -153,7 +153,7 @@ def _partitions(
         rows = f"SELECT {PARTITION_COLUMN} FROM {found}"
     elif DAY in columns:
         rows = _of_days(days)
-    elif test.column and test.asset in (FCT_ORDERS, DAILY_SALES):
+    elif test.column and test.asset in TABLES:
         broken = (
             f"FROM {table_of(test.asset)} AS tested SEMI JOIN {found} AS found "
             f"ON tested.{quote_identifier(test.column)} "

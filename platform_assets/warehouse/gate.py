@@ -88,17 +88,22 @@ def closed(connection: Connection, asset: str, partitions: Sequence[str]) -> dic
     return found
 
 
-def stale(connection: Connection, asset: str) -> dict[str, ClosedGate]:
-    """The partitions of which a whole table holds rows that could not be renewed.
+def whole_table(connection: Connection, asset: str) -> dict[str, ClosedGate]:
+    """The partitions for which who reads a whole table is refused.
 
-    What reads a whole table asks for no partition in particular. One that never passed is not
-    among what it reads; one that failed since it passed is there as it was.
+    It asks for no partition in particular. One that never passed is a gap, and not among what it
+    reads; one that failed since it passed is there as it was.
 
     Args:
         connection: An open lake.
         asset: The asset whose table is read as a whole.
+
+    Returns:
+        Closed gates by partition; one without a name where nothing was ever published.
     """
     tried = _tried(connection, asset, None)
+    if not any(gate is None or gate.stands for gate in tried.values()):
+        return {"": ClosedGate(asset, "(whole table)")}
     return {key: gate for key, gate in tried.items() if gate is not None and gate.stands}
 
 
@@ -117,12 +122,11 @@ def require_open(
             it, since when, and what to do.
     """
     ensure_platform_tables(connection)
-    if partitions is not None:
-        shut = closed(connection, asset, partitions)
-    else:
-        tried = _tried(connection, asset, None)
-        passed = any(gate is None or gate.stands for gate in tried.values())
-        shut = stale(connection, asset) if passed else {"": ClosedGate(asset, "(whole table)")}
+    shut = (
+        closed(connection, asset, partitions)
+        if partitions is not None
+        else whole_table(connection, asset)
+    )
     if shut:
         raise refusal(list(shut.values()))
 

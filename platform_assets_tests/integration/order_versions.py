@@ -218,13 +218,13 @@ def _row(partition: str, key: str, version: Version) -> dict[str, Any]:
 
 
 @contextmanager
-def dbt_runner(logs: Path) -> Iterator[Dbt]:
+def dbt_runner(logs: Path, project: Path = PROJECT_DIR) -> Iterator[Dbt]:
     """dbt in this process, on the project and profile that Dagster uses."""
     prepare_dbt_project()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "DBT_PROJECT_DIR": str(PROJECT_DIR),
-            "DBT_PROFILES_DIR": str(PROJECT_DIR),
+            "DBT_PROJECT_DIR": str(project),
+            "DBT_PROFILES_DIR": str(project),
             "DBT_LOG_PATH": str(logs),
             "DBT_WRITE_JSON": "false",
             "DBT_LOG_LEVEL": "none",

@@ -59,7 +59,7 @@ def test_the_newest_attempt_decides(
     if is_closed:
         assert found[D1].stands == stands
         assert found[D1].stopped_by == ("price__ge" if statuses else "")
-    assert set(gate.stale(lake, ASSET)) == ({D1} if is_closed and stands else set())
+    assert set(gate.whole_table(lake, ASSET)) == ({D1} if is_closed and stands else set())
 
 
 def test_it_is_closed_since_the_first_failure_after_it_passed(lake: Connection) -> None:
