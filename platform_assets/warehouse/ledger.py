@@ -212,6 +212,14 @@ def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, Ledg
     return {e.partition: e for e in entries if e.status is Status.FAILED}
 
 
+def assets(connection: Connection, layer: str) -> list[str]:
+    """The assets of a layer that the ledger tells of, in order."""
+    rows = connection.execute(
+        f"SELECT DISTINCT asset FROM {LEDGER} WHERE starts_with(asset, ?) ORDER BY 1", [f"{layer}/"]
+    ).fetchall()
+    return [str(asset) for (asset,) in rows]
+
+
 def last_snapshot(connection: Connection, asset: str) -> int:
     """The snapshot of an asset's newest publish; -1 where there is none."""
     row = connection.execute(
