@@ -28,6 +28,7 @@ from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection, in_transaction, is_contention
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import in_partitions
+from platform_assets.warehouse.tables import ensure_platform_tables
 
 # A build without the culprits can fail a test that was not reached, or not failed, before.
 BUILDS = 4
@@ -77,6 +78,7 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
         ask: Makes the plan.
         run: Runs dbt.
     """
+    ensure_platform_tables(connection)
     started = time.perf_counter()
     kept_out: dict[str, FailedTest] = {}
     failed: dict[dg.AssetCheckKey, dg.AssetCheckResult] = {}

@@ -80,6 +80,7 @@ class Shop:
     config: LakeConfig
     lake: duckdb.DuckDBPyConnection
     dbt: Dbt
+    tables: Sequence[str] = TABLES
     published: dict[str, Rows] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     has_tables: bool = False
@@ -87,12 +88,12 @@ class Shop:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, dbt: Dbt) -> Iterator[Shop]:
+    def open(cls, folder: Path, dbt: Dbt, tables: Sequence[str] = TABLES) -> Iterator[Shop]:
         config = LakeConfig(folder / "catalog.sqlite", folder / "files", folder / "scratch")
         with connect(config) as lake:
             ensure_platform_tables(lake)
             lake.execute(orders.compiled.ddl(cleaned_table("orders"), "cleaned", PROVENANCE))
-            yield cls(config, lake, dbt)
+            yield cls(config, lake, dbt, tables)
 
     def do(self, step: Step) -> None:
         if isinstance(step, Publish):
@@ -104,7 +105,7 @@ class Shop:
         views = [] if self.has_tables else ["stg_orders"]
         held = [] if full else sorted(self.waiting - set(wanted))
         self.lake.execute("BEGIN TRANSACTION")
-        self.dbt(self.lake, wanted, [*views, *TABLES], held=held, full=full)
+        self.dbt(self.lake, wanted, [*views, *self.tables], held=held, full=full)
         if step.killed:
             self.lake.execute("ROLLBACK")
             return
