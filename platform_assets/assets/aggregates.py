@@ -129,13 +129,17 @@ def _build(
         lake.release()
     with _connection(lake, is_dbt_needed) as connection:
         built = build(connection, ask, run)
-        compact(connection, *built.entries)
-        totals = {asset: _total(connection, asset) for asset in built.entries}
+        # Of a first build that was stopped there is no table yet.
+        tables = [asset for asset, entries in built.entries.items() if entries]
+        compact(connection, *tables)
+        totals = {asset: _total(connection, asset) for asset in tables}
     work = built.work
     context.log.info(work.summary())
     yield from _checks(context, built)
-    if built.stopped and not built.entries:
-        raise reporting.failure({f"{e.asset} {e.partition}": e for e in built.stopped})
+    # Both tables of a partition share its fate.
+    failed = {entry.partition: entry for entry in built.stopped}
+    if failed and not built.entries:
+        raise reporting.failure(failed)
     # Dagster wants what is upstream first.
     yield from _materialize_views(context, work)
     for asset, by_partition in built.entries.items():
@@ -152,9 +156,10 @@ def _build(
                     dg.AssetMaterialization(key, partition=partition, metadata=metadata)
                 )
     # What another step of the run has told is its to fail for.
-    untold = {key: entry for key, entry in work.refused.items() if key not in work.known}
-    failed = {e.partition: e for e in built.stopped} | {
-        key: entry for key, entry in untold.items() if key in work.requested
+    failed |= {
+        key: entry
+        for key, entry in work.refused.items()
+        if key in work.requested and key not in work.known
     }
     if failed:
         raise reporting.failure(failed)
