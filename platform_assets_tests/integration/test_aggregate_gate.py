@@ -150,8 +150,6 @@ def test_a_test_of_the_second_model_leaves_the_first_as_it_was(world: World) -> 
     assert world.content() == before
     assert not materialized(result, FCT_ORDERS)
     restore(world, bad, "total_amount")
-    assert world.run(D1, D1, TABLES).success
-    assert world.content()["daily_sales"] == before["daily_sales"]
 
 
 def test_a_test_that_warns_publishes(world: World) -> None:
@@ -164,7 +162,6 @@ def test_a_test_that_warns_publishes(world: World) -> None:
     query = str(check.metadata["query"].value).removeprefix("```sql").removesuffix("```")
     assert world.ask(query) == [("C-nobody",)]
     restore(world, bad, "customer_id")
-    assert world.run(D1, D1, TABLES).success
 
 
 def test_who_asks_for_one_table_gets_both(world: World) -> None:
