@@ -11,7 +11,7 @@ from pathlib import Path
 from dagster_dbt import DagsterDbtTranslator
 
 from platform_assets.assets import dbt
-from platform_assets.warehouse.lake import LakeConfig
+from platform_assets.warehouse.lake import Connection, LakeConfig, connect, in_transaction
 
 
 def prepare() -> None:
@@ -20,7 +20,7 @@ def prepare() -> None:
 
 
 def build(lake: LakeConfig, partitions: Sequence[str], target: Path, *, everything: bool) -> None:
-    """Build every model, tests included.
+    """Build every model, tests included, in one transaction as the product does.
 
     Args:
         lake: The lake.
@@ -31,13 +31,19 @@ def build(lake: LakeConfig, partitions: Sequence[str], target: Path, *, everythi
     Raises:
         SystemExit: dbt refused.
     """
-    outcome = dbt.run_dbt(
-        lake,
-        partitions,
-        ["--full-refresh"] if everything else [],
-        manifest=dbt.load_manifest(),
-        translator=DagsterDbtTranslator(),
-        target=target / "run",
-    )
-    if outcome.stopped_by:
-        raise SystemExit(outcome.message)
+
+    def run(connection: Connection) -> None:
+        outcome = dbt.run_dbt(
+            connection,
+            partitions,
+            (),
+            ["--full-refresh"] if everything else [],
+            manifest=dbt.load_manifest(),
+            translator=DagsterDbtTranslator(),
+            target=target / "run",
+        )
+        if outcome.stopped_by:
+            raise SystemExit(outcome.message)
+
+    with connect(lake) as connection:
+        in_transaction(connection, run)

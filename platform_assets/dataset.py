@@ -34,6 +34,9 @@ class Dataset:
         max_bad_share: Share of rejected rows, 0 to 1, above which a partition is stopped.
         deletes: What becomes of a cleaned row that its source has deleted: it is deleted
             (``delete``), or stays as it last was with the time in ``_deleted_at`` (``mark``).
+        on_failed_upstream: What becomes of a cleaned partition whose newest load failed while rows
+            of an earlier one stand: it is refused (``refuse``), or judged from those rows
+            (``use_last_good``), for a source that is known to forget what it has delivered.
         drift: What is done about each kind of change of the source's schema.
         statistics: How its partitions are compared with their history.
         history: Whether all good versions of its rows are kept too, each with the time that it
@@ -52,6 +55,7 @@ class Dataset:
     partitions: Partitions = field(default_factory=Unpartitioned)
     max_bad_share: float = DEFAULT_MAX_BAD_SHARE
     deletes: Literal["delete", "mark"] = "delete"
+    on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     statistics: Statistics = field(default_factory=Statistics)
     history: bool = False

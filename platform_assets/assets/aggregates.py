@@ -1,48 +1,36 @@
 """The dbt models as Dagster assets, built partition by partition.
 
 Belongs here: what the models are called in Dagster, which partitions a run builds, and what is
-told of them. Does not belong here: starting dbt (``dbt``), the plan (``aggregate_plan``), and what
-is computed (``dbt/``).
+told of them. Does not belong here: starting dbt (``dbt``), the plan (``aggregate_plan``), the
+transaction (``aggregate_build``), and what is computed (``dbt/``).
 
 Facts about customers and products are joined where they are read, so only a change of the orders
 makes a partition stale. A change of the project itself makes everything stale.
 """
 
 import os
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
-from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 
 from platform_assets.assets import dbt, reporting
-from platform_assets.assets.aggregate_plan import DAILY_SALES, FCT_ORDERS, VIEWS, Plan, plan
+from platform_assets.assets.aggregate_build import Built, build
+from platform_assets.assets.aggregate_names import table_of
+from platform_assets.assets.aggregate_plan import VIEWS, Plan, plan
 from platform_assets.assets.datasets import LAKE_KEY
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
-from platform_assets.pipeline.steps import with_seconds
-from platform_assets.provenance import PARTITION_COLUMN
+from platform_assets.resources import LakeResource
 from platform_assets.settings import load_settings
-from platform_assets.sql import quote_name
-from platform_assets.warehouse import ledger
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import (
-    LAKE,
-    Connection,
-    LakeConfig,
-    in_transaction,
-    is_contention,
-)
+from platform_assets.warehouse.lake import LAKE, Connection, connect
 from platform_assets.warehouse.ledger import LedgerEntry, Status
-from platform_assets.warehouse.publish import in_partitions
 
 DBT_POOL = "dbt"
-# A run that lost a race against another writer has changed nothing and starts again.
-CONTENTION_ATTEMPTS = 5
 
 Results = Iterator[dg.MaterializeResult[Any] | dg.Output[None] | dg.AssetCheckResult]
 
@@ -112,45 +100,74 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
 def _build(
     context: dg.AssetExecutionContext, manifest: Mapping[str, Any], translator: LakeTranslator
 ) -> Results:
-    lake = context.resources.lake
-    started = time.perf_counter()
-    with lake.get_connection() as connection:
-        work = plan(
+    lake: LakeResource = context.resources.lake
+
+    def ask(connection: Connection, left_out: frozenset[str] = frozenset()) -> Plan:
+        return plan(
             connection,
             run_id=context.run.run_id,
             requested=_requested(context),
             selected={key.to_user_string() for key in context.selected_asset_keys},
             force=reporting.is_forced(context),
+            left_out=left_out,
         )
-    context.log.info(work.summary())
-    if work.is_dbt_needed:
-        # dbt opens an engine of its own, within the same limits.
-        lake.release()
-        outcome = _run_dbt(context, lake.config, work, manifest, translator)
-        selected = context.selected_asset_check_keys
-        yield from (result for key, result in outcome.checks.items() if key in selected)
-        if outcome.stopped_by:
-            with lake.get_connection() as connection:
-                failed = _record_failure(connection, work, outcome)
-            raise reporting.failure(failed)
-    else:
-        yield from _standing_checks(context)
+
+    def run(connection: Connection, work: Plan) -> dbt.DbtOutcome:
+        return dbt.run_dbt(
+            connection,
+            work.built,
+            work.held,
+            ["--select", *work.nodes, *(["--full-refresh"] if work.everything else [])],
+            manifest=manifest,
+            translator=translator,
+            target=load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}",
+        )
+
     with lake.get_connection() as connection:
-        entries = _record(connection, work, started)
-        compact(connection, *entries)
-        totals = {asset: _total(connection, asset) for asset in entries}
+        is_dbt_needed = ask(connection).is_dbt_needed
+    if is_dbt_needed:
+        lake.release()
+    with _connection(lake, is_dbt_needed) as connection:
+        built = build(connection, ask, run)
+        # Of a first build that was stopped there is no table yet.
+        tables = [asset for asset, entries in built.entries.items() if entries]
+        compact(connection, *tables)
+        totals = {asset: _total(connection, asset) for asset in tables}
+    work = built.work
+    context.log.info(work.summary())
+    yield from _checks(context, built)
+    # Both tables of a partition share its fate.
+    failed = {entry.partition: entry for entry in built.stopped}
+    if failed and not built.entries:
+        raise reporting.failure(failed)
     # Dagster wants what is upstream first.
     yield from _materialize_views(context, work)
-    for asset, by_partition in entries.items():
+    for asset, by_partition in built.entries.items():
         shown = {key: by_partition[key] for key in work.requested if key in by_partition}
-        yield from reporting.materialize(
-            context,
-            dg.AssetKey(asset.split("/")),
-            {key: _metadata(entry, totals[asset]) for key, entry in shown.items()},
-            complete=len(shown) == len(work.requested),
-        )
-    if work.missing:
-        raise reporting.failure(work.missing)
+        told = {key: _metadata(entry, totals[asset]) for key, entry in shown.items()}
+        key = dg.AssetKey(asset.split("/"))
+        if key in context.selected_asset_keys:
+            complete = len(shown) == len(work.requested)
+            yield from reporting.materialize(context, key, told, complete=complete)
+        else:
+            # Built together with the one that was asked for.
+            for partition, metadata in told.items():
+                context.log_event(
+                    dg.AssetMaterialization(key, partition=partition, metadata=metadata)
+                )
+    # What another step of the run has told is its to fail for.
+    failed |= {
+        key: entry
+        for key, entry in work.refused.items()
+        if key in work.requested and key not in work.known
+    }
+    if failed:
+        raise reporting.failure(failed)
+
+
+def _connection(lake: LakeResource, is_dbt_needed: bool) -> AbstractContextManager[Connection]:
+    """The lake; for dbt in an engine of its own, as models are not told the platform's secrets."""
+    return connect(replace(lake.config, variables={})) if is_dbt_needed else lake.get_connection()
 
 
 def _requested(context: dg.AssetExecutionContext) -> tuple[str, ...]:
@@ -159,10 +176,14 @@ def _requested(context: dg.AssetExecutionContext) -> tuple[str, ...]:
     return tuple(context.partition_keys) if has_days else ()
 
 
-def _standing_checks(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """Blocking tests, where nothing is built: what is published has passed them."""
+def _checks(context: dg.AssetExecutionContext, built: Built) -> Iterator[dg.AssetCheckResult]:
+    """What tests came to; where nothing was built, what is published has passed them."""
     for key in sorted(context.selected_asset_check_keys, key=str):
-        if context.assets_def.get_spec_for_check_key(key).blocking:
+        if key in built.checks:
+            yield built.checks[key]
+        elif (
+            not built.work.is_dbt_needed and context.assets_def.get_spec_for_check_key(key).blocking
+        ):
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
@@ -172,105 +193,9 @@ def _standing_checks(context: dg.AssetExecutionContext) -> Iterator[dg.AssetChec
             )
 
 
-def _run_dbt(
-    context: dg.AssetExecutionContext,
-    lake: LakeConfig,
-    work: Plan,
-    manifest: Mapping[str, Any],
-    translator: LakeTranslator,
-) -> dbt.DbtOutcome:
-    """One run of dbt; again where another writer came first."""
-    selection = get_updated_cli_invocation_params_for_context(
-        context=context, manifest=manifest, dagster_dbt_translator=translator
-    )
-    arguments = [*selection.selection_args]
-    if work.fresh_views:
-        arguments += ["--exclude", *work.fresh_views]
-    if work.everything:
-        arguments.append("--full-refresh")
-    target = load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}"
-    for attempt in range(1, CONTENTION_ATTEMPTS + 1):
-        outcome = dbt.run_dbt(
-            lake, work.stale, arguments, manifest=manifest, translator=translator, target=target
-        )
-        if not is_contention(duckdb.Error(outcome.message)):
-            break
-        context.log.warning(f"another writer came first; attempt {attempt} of dbt changed nothing")
-    return outcome
-
-
-def _record(
-    connection: Connection, work: Plan, started: float
-) -> dict[str, dict[str, LedgerEntry]]:
-    """Write what became of each partition; entries by asset and partition."""
-    found: dict[str, dict[str, LedgerEntry]] = {}
-    for asset in work.tables:
-        built = [
-            replace(
-                work.entry(asset, key, Status.PUBLISHED),
-                extracted=work.inputs[key].cleaned,
-                cleaned=rows,
-                input_fingerprint=work.fingerprint(key),
-            )
-            for key, rows in _rows(connection, asset, work.built).items()
-        ]
-        idle = [
-            replace(entry, run_id=work.run_id, status=Status.UNCHANGED)
-            for entry in work.unchanged[asset].values()
-        ]
-        built = with_seconds(built, started) if built else []
-        found[asset] = {entry.partition: entry for entry in [*idle, *built]}
-    views = [
-        replace(
-            work.entry(view, UNPARTITIONED_KEY, Status.PUBLISHED), input_fingerprint=work.version
-        )
-        for view in work.stale_views
-    ]
-    entries = [*views, *work.missing.values()]
-    for by_partition in found.values():
-        entries += by_partition.values()
-    if entries:
-        in_transaction(connection, lambda con: ledger.record(con, entries))
-    return found
-
-
-def _record_failure(
-    connection: Connection, work: Plan, outcome: dbt.DbtOutcome
-) -> dict[str, LedgerEntry]:
-    """Write that nothing of the run counts: the next one does all of it again."""
-    entries = [
-        replace(
-            work.entry(asset, key, Status.FAILED),
-            extracted=work.inputs[key].cleaned if key in work.inputs else 0,
-            stopped_by=outcome.stopped_by,
-            message=outcome.message,
-        )
-        for asset in work.tables or work.stale_views
-        for key in (work.stale if work.tables else (UNPARTITIONED_KEY,))
-    ]
-    in_transaction(connection, lambda con: ledger.record(con, entries))
-    return {f"{entry.asset} {entry.partition}": entry for entry in entries}
-
-
-def _rows(connection: Connection, asset: str, partitions: tuple[str, ...]) -> dict[str, int]:
-    """Rows of each partition: by the partition that came with an order, by the day of a sale."""
-    column = {FCT_ORDERS: PARTITION_COLUMN, DAILY_SALES: "CAST(order_date AS VARCHAR)"}[asset]
-    if not partitions:
-        return {}
-    counted = connection.execute(
-        f"SELECT {column}, count(*) FROM {_table(asset)} "
-        f"WHERE {in_partitions(partitions, column)} GROUP BY 1"
-    ).fetchall()
-    return dict.fromkeys(partitions, 0) | {str(key): int(rows) for key, rows in counted}
-
-
 def _total(connection: Connection, asset: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {_table(asset)}").fetchone()
+    row = connection.execute(f"SELECT count(*) FROM {table_of(asset)}").fetchone()
     return int(row[0]) if row else 0
-
-
-def _table(asset: str) -> str:
-    return quote_name(LAKE, *asset.split("/"))
 
 
 def _metadata(entry: LedgerEntry, total: int) -> dict[str, Any]:
@@ -287,7 +212,7 @@ def _materialize_views(context: dg.AssetExecutionContext, work: Plan) -> Results
         key = dg.AssetKey(view.split("/"))
         metadata = {"unchanged": fresh}
         if VIEWS[view]:
-            good = [key for key in work.requested if key not in work.unavailable]
+            good = [key for key in work.requested if key not in work.refused]
         else:
             good = [UNPARTITIONED_KEY]
         yield from reporting.materialize(

@@ -136,9 +136,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
     def clean_and_quarantine(context: dg.AssetExecutionContext) -> Results:
         with _lake(context).get_connection() as connection:
             step = _step(context, dataset, connection)
-            not_loaded = ledger.failed_in(connection, step.run_id, f"raw/{dataset.name}")
-            keys = [k for k in requested(context, dataset.partitions) if k not in not_loaded]
-            report = clean(step, keys)
+            report = clean(step, requested(context, dataset.partitions))
             kept = ledger.published(connection, f"history/{dataset.name}", list(report.good))
             noticed = statistics.Statistics.of(connection, dataset, report)
         context.log.info(_summary(report))
@@ -147,7 +145,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             yield from describe.check_results(dataset, report.entries)
             yield from noticed.check_results()
             raise reporting.failure(report.failed)
-        complete = not report.failed and not not_loaded
+        complete = not report.failed
         for layer, key in (("cleaned", cleaned), ("quarantine", rejected)):
             good = {k: describe.partition_metadata(e, layer) for k, e in report.good.items()}
             if layer == "cleaned":

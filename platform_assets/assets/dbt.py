@@ -4,9 +4,10 @@ Belongs here: what it takes to run dbt on the lake. Does not belong here: which 
 and what is told of them (``aggregates``), and the models (``dbt/``).
 
 dbt runs in the process of the step, through its own programmatic interface (``dbtRunner``), one
-run at a time. dagster-dbt has loaded nearly all of dbt into that process already, so a process of
-its own would load it twice: measured on 2 cores, that costs 3 s of processor time per run. It also
-means that whoever kills the run has killed dbt.
+run at a time, and in a transaction of the step (``one_transaction``). dagster-dbt has loaded nearly
+all of dbt into that process already, so a process of its own would load it twice: measured on 2
+cores, that costs 3 s of processor time per run. It also means that whoever kills the run has killed
+dbt.
 """
 
 from __future__ import annotations
@@ -29,24 +30,26 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 from dbt.artifacts.schemas.results import RunStatus, TestStatus
-from dbt.artifacts.schemas.run import RunExecutionResult, RunResult
+from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
-from platform_assets.dbt.lake_plugin import LAKE_VARIABLE, to_environment
+from platform_assets.assets.dbt_tests import FailedTest, check_result, failed_test
+from platform_assets.dbt.one_transaction import dbt_on
 from platform_assets.errors import SettingsError
 from platform_assets.partitions import spans
-from platform_assets.warehouse.lake import LakeConfig
+from platform_assets.warehouse.lake import Connection
 
 PROJECT_DIR = Path(__file__).resolve().parents[1] / "dbt"
 TARGET_DIR = PROJECT_DIR / "target"
 PARTITIONS_VARIABLE = "AGGREGATES_PARTITIONS"
+HELD_VARIABLE = "AGGREGATES_HELD"
 KEPT_RUN_FOLDERS = 20
 _MANIFEST = "manifest.json"
 _PARSE_CACHE = "partial_parse.msgpack"
 _VERSION = "project_version.txt"
-_SOURCES = ("*.yml", "lake_plugin.py", "macros/**/*.sql", "models/**/*", "tests/**/*.sql")
+_SOURCES = ("*.yml", "macros/**/*.sql", "models/**/*", "tests/**/*.sql")
 
 # What dbt need not do. Of its own start about half is importing itself, which no flag shortens;
 # the difference that these make was below the noise of the machine that it was measured on.
@@ -62,8 +65,9 @@ _QUICK_START = {
     "DBT_LOG_LEVEL": "info",
     "DBT_LOG_LEVEL_FILE": "error",
 }
-# A hook or model that broke, a test that broke, a test that found something.
-_STOPPING = (RunStatus.Error, TestStatus.Error, TestStatus.Fail)
+# A hook or model that broke, or a test; and a test that found something.
+_BROKEN = (RunStatus.Error, TestStatus.Error)
+_STOPPING = (*_BROKEN, TestStatus.Fail)
 
 
 @dataclass(frozen=True)
@@ -74,11 +78,13 @@ class DbtOutcome:
         checks: A result for each test that ran.
         stopped_by: The first model or test that stopped the run; empty where none did.
         message: What dbt said of it.
+        failing: The tests that found rows, where nothing else went wrong.
     """
 
     checks: Mapping[dg.AssetCheckKey, dg.AssetCheckResult]
     stopped_by: str = ""
     message: str = ""
+    failing: tuple[FailedTest, ...] = ()
 
 
 def dbt_executable() -> Path:
@@ -169,19 +175,21 @@ def load_manifest() -> Mapping[str, Any]:
 
 
 def run_dbt(
-    lake: LakeConfig,
+    connection: Connection,
     partitions: Sequence[str],
+    held: Sequence[str],
     arguments: Sequence[str],
     *,
     manifest: Mapping[str, Any],
     translator: DagsterDbtTranslator,
     target: Path,
 ) -> DbtOutcome:
-    """Run ``dbt build`` on the lake and wait for its end.
+    """Run ``dbt build`` in an open transaction of the lake and wait for its end.
 
     Args:
-        lake: Where the lake is.
+        connection: An open lake, in the transaction; where anything failed, it must not commit.
         partitions: What to build.
+        held: Partitions of which no new row may be taken.
         arguments: Which nodes, and how.
         manifest: The project's manifest, as Dagster knows it.
         translator: What the nodes are called in Dagster.
@@ -203,10 +211,10 @@ def run_dbt(
     environment = {
         **_folders(target.absolute()),
         **_QUICK_START,
-        LAKE_VARIABLE: to_environment(lake),
         PARTITIONS_VARIABLE: json.dumps(spans(partitions)),
+        HELD_VARIABLE: json.dumps(spans(held)),
     }
-    with _environment(environment):
+    with _environment(environment), dbt_on(connection):
         # Read for every run: dbt writes into the manifest that it is given.
         parsed = Manifest.from_msgpack((TARGET_DIR / _PARSE_CACHE).read_bytes())
         done = dbtRunner(manifest=parsed, callbacks=[note_error]).invoke(["build", *arguments])
@@ -214,34 +222,23 @@ def run_dbt(
         # dbt catches what interrupts the run, too.
         raise done.exception
     results = done.result.results if isinstance(done.result, RunExecutionResult) else []
-    checks = {
-        key: _check_result(key, each)
+    tests = [
+        (get_asset_check_key_for_test(manifest, translator, each.node.unique_id, None), each)
         for each in results
         if each.status not in (TestStatus.Skipped, RunStatus.Skipped)
-        and (key := get_asset_check_key_for_test(manifest, translator, each.node.unique_id, None))
-    }
+    ]
+    checks = {key: check_result(key, each) for key, each in tests if key}
     if done.success:
         return DbtOutcome(checks)
+    failing = tuple(filter(None, (failed_test(key, each) for key, each in tests)))
     stopped_by = [each.node.name for each in results if each.status in _STOPPING]
+    broken = any(each.status in _BROKEN for each in results) or not stopped_by
     message = "\n".join(errors) or str(done.exception or "")
-    return DbtOutcome(checks, stopped_by[0] if stopped_by else "dbt", message)
-
-
-def _check_result(key: dg.AssetCheckKey, result: RunResult) -> dg.AssetCheckResult:
-    """What a test came to; where dbt only warns, so does Dagster."""
-    return dg.AssetCheckResult(
-        asset_key=key.asset_key,
-        check_name=key.name,
-        passed=result.status == TestStatus.Pass,
-        severity=dg.AssetCheckSeverity.WARN
-        if result.status == TestStatus.Warn
-        else dg.AssetCheckSeverity.ERROR,
-        description=result.message,
-        metadata={
-            "status": str(result.status),
-            "rows_broken": result.failures or 0,
-            "seconds": result.execution_time,
-        },
+    return DbtOutcome(
+        checks,
+        stopped_by[0] if stopped_by else "dbt",
+        message,
+        () if broken else failing,
     )
 
 

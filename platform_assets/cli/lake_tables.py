@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
+
+from platform_assets.assets.frame_asset import FRAME_KEY
 from platform_assets.declared.catalogue import every_dataset
 from platform_assets.errors import SettingsError
 from platform_assets.partitions import UNPARTITIONED_KEY
@@ -106,18 +109,14 @@ def of_dataset(dataset: Dataset, layer: str) -> Target:
 
 
 def _aggregates(personal: frozenset[str]) -> Iterator[Target]:
-    """The tables that dbt and pandas make; their columns are personal by name."""
-    from platform_assets.assets.customer_metrics import COMPILED, KEY
+    """The tables that dbt and Python make; their columns are personal by name."""
+    # These load all of dbt.
     from platform_assets.assets.dbt import load_manifest
+    from platform_assets.definitions import defs
 
-    own = personal | {column.name for column in COMPILED.columns if column.pii}
-    yield Target(
-        Compared(
-            KEY.to_user_string(), AGGREGATED, KEY.path[-1], key=tuple(COMPILED.key), personal=own
-        ),
-        required=frozenset(column.name for column in COMPILED.columns if not column.nullable),
-        unique=tuple(COMPILED.key),
-    )
+    for spec in defs.resolve_all_asset_specs():
+        if FRAME_KEY in spec.metadata:
+            yield _of_frame(spec, personal)
     nodes = load_manifest()["nodes"]
     for unique_id, node in nodes.items():
         if node["resource_type"] == "model" and node["config"]["materialized"] != "view":
@@ -127,6 +126,19 @@ def _aggregates(personal: frozenset[str]) -> Iterator[Target]:
                 if each["resource_type"] == "test" and each.get("attached_node") == unique_id
             ]
             yield _of_model(node, tests, personal)
+
+
+def _of_frame(spec: dg.AssetSpec, personal: frozenset[str]) -> Target:
+    schema = spec.metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)  # as frame_asset made it
+    key = tuple(spec.metadata[FRAME_KEY])
+    asset = spec.key.to_user_string()
+    return Target(
+        Compared(asset, AGGREGATED, spec.key.path[-1], key=key, personal=personal),
+        required=frozenset(c.name for c in schema.columns if not c.constraints.nullable),
+        # Of a frame that is cut into days, each day has the keys.
+        unique=() if spec.partitions_def else key,
+    )
 
 
 def _of_model(

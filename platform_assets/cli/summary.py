@@ -126,10 +126,11 @@ def as_json(summaries: Sequence[DatasetSummary]) -> list[dict[str, Any]]:
 
 
 def failures(connection: Connection, datasets: Sequence[Dataset]) -> list[ledger.LedgerEntry]:
-    """The newest attempt of each partition that is failed now."""
-    entries = []
-    for dataset in datasets:
-        for layer in ("raw", "cleaned"):
-            newest = ledger.latest(connection, f"{layer}/{dataset.name}")
-            entries += [entry for entry in newest.values() if entry.status is Status.FAILED]
-    return entries
+    """The newest attempt of each partition that is failed now, aggregates last."""
+    assets = [f"{layer}/{dataset.name}" for dataset in datasets for layer in ("raw", "cleaned")]
+    return [
+        entry
+        for asset in [*assets, *ledger.assets(connection, "aggregated")]
+        for entry in ledger.latest(connection, asset).values()
+        if entry.status is Status.FAILED
+    ]

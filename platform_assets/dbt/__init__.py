@@ -1,4 +1,4 @@
-"""The dbt project of the aggregates, and the plugin that gives dbt the lake.
+"""The dbt project of the aggregates, and the transaction that dbt builds it in.
 
 Belongs here: SQL models, their tests and macros. Does not belong here: any knowledge of Dagster.
 """

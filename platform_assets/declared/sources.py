@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -69,6 +69,7 @@ class EntryOptions(Strict):
     owners: list[str] = Field(default_factory=list)
     tags: dict[str, str] = Field(default_factory=dict)
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
+    on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
 
 
@@ -151,6 +152,7 @@ class Entry:
                 ),
                 partitions=self.partitions,
                 max_bad_share=self.options.max_bad_share,
+                on_failed_upstream=self.options.on_failed_upstream,
                 statistics=self.options.statistics.build(),
                 description=self.options.description,
                 owners=tuple(self.options.owners),

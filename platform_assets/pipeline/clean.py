@@ -38,6 +38,7 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.pipeline.temporary import CARRIED
+from platform_assets.pipeline.upstream import refusals
 from platform_assets.quality.findings import Finding
 from platform_assets.warehouse import hold, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
@@ -48,7 +49,6 @@ from platform_assets.warehouse.quarantine import RowStatus
 from platform_assets.warehouse.tally import Tally
 
 RECONCILE = "reconcile"
-RAW_MISSING = "raw_missing"
 CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
@@ -92,13 +92,14 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
-    standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
+    refused = refusals(step, asset, partitions, raw)
+    standing = ledger.judged(step.lake, asset, partitions)
     rolled_back = hold.among(step.lake, asset, standing)
     moved = moved_references(step, standing)
     waiting, idle = [], []
     for key in partitions:
-        if key not in raw:
-            idle.append(_never_loaded(step, asset, key))
+        if key in refused:
+            idle.append(refused[key])
             continue
         fingerprint = _fingerprint(step, raw[key])
         last = standing.get(key)
@@ -153,20 +154,6 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
-
-
-def _never_loaded(step: Step, asset: str, key: str) -> LedgerEntry:
-    name = step.dataset.name
-    error = PartitionError(
-        "A partition has no raw rows to clean: it was never loaded",
-        where=f"dataset {name}, partition {key}",
-        expected=f"a publish of raw/{name} for this partition",
-        found="none in the ledger",
-        fix=f"materialize raw/{name} for this partition; if it failed, see why there",
-    )
-    return replace(
-        step.entry(asset, key, Status.FAILED), stopped_by=RAW_MISSING, message=describe(error)
-    )
 
 
 def _clean_batch(

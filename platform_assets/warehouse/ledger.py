@@ -19,6 +19,9 @@ from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import LEDGER
 from platform_assets.warehouse.tally import RowChanges
 
+UPSTREAM = "upstream"
+"""``stopped_by`` of a refusal: what it is made from did not pass (``gate``), nothing was tried."""
+
 
 class Status(StrEnum):
     """What became of a partition in one attempt."""
@@ -223,6 +226,24 @@ def published(
     return latest(connection, asset, partitions, (Status.PUBLISHED,))
 
 
+def judged(
+    connection: Connection, asset: str, partitions: Sequence[str] | None = None
+) -> dict[str, LedgerEntry]:
+    """The newest attempt of each partition that was judged: published, or failed by a verdict.
+
+    A refusal for what is upstream is none: nothing was looked at, and what stood still stands.
+    """
+    where = f"asset = {quote_literal(asset)}" if partitions is None else _of([asset], partitions)
+    return {
+        entry.partition: entry
+        for entry in _fetch(
+            connection,
+            f"{where} AND {after_scan('stopped_by')} <> {quote_literal(UPSTREAM)}",
+            (Status.PUBLISHED, Status.FAILED),
+        )
+    }
+
+
 def standing_of(
     connection: Connection, assets: Sequence[str], partitions: Sequence[str]
 ) -> dict[str, dict[str, LedgerEntry]]:
@@ -248,6 +269,14 @@ def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, Ledg
     where = f"asset = {quote_literal(asset)} AND {after_scan('run_id')} = {quote_literal(run_id)}"
     entries = _fetch(connection, where, tuple(Status))
     return {e.partition: e for e in entries if e.status is Status.FAILED}
+
+
+def assets(connection: Connection, layer: str) -> list[str]:
+    """The assets of a layer that the ledger tells of, in order."""
+    rows = connection.execute(
+        f"SELECT DISTINCT asset FROM {LEDGER} WHERE starts_with(asset, ?) ORDER BY 1", [f"{layer}/"]
+    ).fetchall()
+    return [str(asset) for (asset,) in rows]
 
 
 def last_snapshot(connection: Connection, asset: str) -> int:

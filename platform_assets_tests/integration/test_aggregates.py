@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster import DagsterEventType
 
 from platform_assets.assets.aggregate_plan import DAILY_SALES, FCT_ORDERS
-from platform_assets.assets.aggregates import build_aggregates
-from platform_assets.assets.build import build_definitions
 from platform_assets.assets.customer_metrics import (
-    RULES,
+    CUSTOMER_METRICS as METRICS,
+)
+from platform_assets.assets.customer_metrics import (
     CustomerMetric,
-    broken_rules,
-    customer_metrics,
     measure,
 )
-from platform_assets.assets.dbt import prepare_dbt_project
-from platform_assets.assets.reporting import FORCE_TAG
-from platform_assets.datasets import all_datasets
-from platform_assets.datasets.orders import orders
-from platform_assets.dbt.lake_plugin import to_environment
-from platform_assets.demo import ShopReport, generate
-from platform_assets.resources import FolderResource, lake_config
-from platform_assets.settings import PREFIX, load_settings
+from platform_assets.contracts.frames import SHAPE, broken_rules
+from platform_assets.resources import lake_config
+from platform_assets.settings import load_settings
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
-from platform_assets_tests.support import PII_KEY
+from platform_assets_tests.integration.aggregate_world import (
+    CUSTOMER_METRICS,
+    World,
+    checks,
+    materialized,
+    open_world,
+    ran,
+)
 
 # The tests of this module share one lake: they stay on one worker.
 pytestmark = pytest.mark.xdist_group("aggregates")
@@ -42,98 +38,18 @@ pytestmark = pytest.mark.xdist_group("aggregates")
 DAYS = tuple(f"2025-01-{day:02}" for day in range(1, 7))
 SPOILED = "2025-01-03"
 GOOD = tuple(day for day in DAYS if day != SPOILED)
-CUSTOMER_METRICS = "aggregated/customer_metrics"
-RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-
-
-@dataclass
-class World:
-    """An installation with a small shop, and its runs."""
-
-    report: ShopReport
-    definitions: dg.Definitions
-    instance: dg.DagsterInstance
-    data: Path
-
-    def run(
-        self, first: str, last: str, assets: Sequence[str] = (), *, force: bool = False
-    ) -> dg.ExecuteInProcessResult:
-        tags = {RANGE[0]: first, RANGE[1]: last, **({FORCE_TAG: "true"} if force else {})}
-        return self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=self.instance,
-            tags=tags,
-            asset_selection=[dg.AssetKey(name.split("/")) for name in assets] or None,
-            raise_on_error=False,
-        )
-
-    def ask(self, query: str) -> list[Any]:
-        with connect(lake_config(load_settings())) as lake:
-            return lake.execute(query).fetchall()
-
-    def content(self) -> dict[str, list[Any]]:
-        return {
-            table: self.ask(f"SELECT * FROM lake.aggregated.{table} ORDER BY ALL")
-            for table in ("fct_orders", "daily_sales", "customer_metrics")
-        }
-
-    def dbt_runs(self) -> set[str]:
-        return {folder.name for folder in (self.data / "dbt").iterdir()}
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("aggregates")
-    prepare_dbt_project()
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
-        patch.setenv(f"{PREFIX}DATA_DIR", str(root / "data"))
-        patch.setenv(f"{PREFIX}PII_KEY", PII_KEY)
-        patch.chdir(root)
-        load_settings.cache_clear()
-        report = generate(
-            root / "shop",
-            start=date(2025, 1, 1),
-            days=len(DAYS),
-            orders_per_day=60,
-            spoil=[date.fromisoformat(SPOILED)],
-        )
-        definitions = build_definitions(
-            all_datasets(),
-            resources={"shop": FolderResource(path=str(root / "shop"))},
-            assets=[build_aggregates(orders.partitions), customer_metrics],
-        )
-        yield World(report, definitions, instance, root / "data")
-    load_settings.cache_clear()
+    with open_world(root, DAYS, orders_per_day=60, spoil=[SPOILED]) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def first(world: World) -> dg.ExecuteInProcessResult:
     return world.run(DAYS[0], DAYS[-1])
-
-
-def materialized(result: dg.ExecuteInProcessResult, asset: str) -> dict[str | None, dict[str, Any]]:
-    found = {}
-    for event in result.all_events:
-        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            made = event.step_materialization_data.materialization
-            if made.asset_key.to_user_string() == asset:
-                found[made.partition] = {k: v.value for k, v in made.metadata.items()}
-    return found
-
-
-def checks(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, bool]:
-    return {
-        e.check_name: e.passed
-        for e in result.get_asset_check_evaluations()
-        if e.asset_key.to_user_string() == asset
-    }
-
-
-def ran(result: dg.ExecuteInProcessResult, step: str) -> set[str]:
-    return {
-        event.event_type_value.removeprefix("STEP_").lower()
-        for event in result.all_events
-        if event.step_key == step and event.event_type_value.startswith("STEP_")
-    }
 
 
 def test_totals_and_days_equal_the_shops_books(
@@ -252,28 +168,29 @@ def test_customer_metrics_are_those_of_the_orders(
     by_frequency = sorted((row[3], row[10]) for row in found)
     assert [score for _, score in by_frequency] == sorted(score for _, score in by_frequency)
     assert {row[9] for row in found} > {1, 5}
-    assert set(checks(first, CUSTOMER_METRICS)) == {rule.name for rule in RULES}
+    assert set(checks(first, CUSTOMER_METRICS)) == {SHAPE, *(rule.name for rule in METRICS.rules)}
 
 
 def test_a_broken_rule_is_named_and_counted_without_its_values(
     world: World, first: dg.ExecuteInProcessResult
 ) -> None:
     with connect(lake_config(load_settings())) as lake:
-        frame = measure(lake)
-    assert broken_rules(frame) == {}
+        frame = METRICS.compiled.to_frame(measure(lake))
+    assert broken_rules(CustomerMetric, METRICS.rules, frame) == {}
     frame.loc[frame.index[:3], "orders"] = 0
     frame.loc[frame.index[:2], "recency_score"] = 6
     frame.loc[frame.index[0], "main_currency"] = None
     frame.loc[frame.index[5], "first_order_at"] = (
         frame["last_order_at"].max() + frame["last_order_at"].diff().abs().max()
     )
-    assert broken_rules(frame) == {
+    found = broken_rules(CustomerMetric, METRICS.rules, frame)
+    assert found == {
         "orders__ge": 3,
         "recency_score__in_range": 2,
         "main_currency__not_null": 1,
         "first_order_is_not_after_last": 1,
     }
-    assert set(broken_rules(frame)) <= {rule.name for rule in RULES}
+    assert set(found) <= {rule.name for rule in METRICS.rules}
     assert list(frame.columns) == list(CustomerMetric.to_schema().columns)
 
 
@@ -316,9 +233,7 @@ def test_a_failing_test_is_a_failed_check_and_blocks_what_is_downstream(
     }
     assert not materialized(stopped, FCT_ORDERS)
     assert not ran(stopped, "customer_metrics") - {"skipped"}
-    after = world.content()
-    assert after["daily_sales"] == before["daily_sales"]
-    assert after["customer_metrics"] == before["customer_metrics"]
+    assert world.content() == before
     with connect(lake_config(load_settings())) as lake:
         entry = ledger.latest(lake, DAILY_SALES, [day])[day]
     assert entry.status is Status.FAILED
@@ -341,12 +256,3 @@ def test_days_that_were_never_cleaned_are_named(
         failure.step_failure_data.user_failure_data
     )
     assert not materialized(result, FCT_ORDERS)
-
-
-def test_dbt_is_not_told_more_than_where_the_lake_is(world: World) -> None:
-    config = lake_config(load_settings())
-    assert config.variables, "the key of the keyed hash is among the lake's variables"
-    assert not any(
-        value.hex() in to_environment(config) or repr(value) in to_environment(config)
-        for value in config.variables.values()
-    )

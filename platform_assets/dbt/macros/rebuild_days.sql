@@ -2,15 +2,15 @@
 {% macro find_days_to_rebuild() %}
   {%- if is_incremental() %}
     -- Constants, known when a statement is planned: files outside of them are not even opened.
-    set variable first_day = (select min(order_date) from {{ touched_days() }});
-    set variable last_day = (select max(order_date) from {{ touched_days() }})
+    set variable first_day = (select min(order_date) from touched_days);
+    set variable last_day = (select max(order_date) from touched_days)
   {%- endif %}
 {% endmacro %}
 
 
 {% macro is_to_be_rebuilt() -%}
   order_date between getvariable('first_day') and getvariable('last_day')
-  and order_date in (select order_date from {{ touched_days() }})
+  and order_date in (select order_date from touched_days)
 {%- endmacro %}
 
 

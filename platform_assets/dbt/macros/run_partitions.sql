@@ -7,15 +7,25 @@
   {%- if not execute -%}
     true
   {%- else -%}
-    {%- set spans = fromjson(env_var('AGGREGATES_PARTITIONS', '[["", "~"]]')) -%}
-    {%- if not spans -%}
-      false
-    {%- else -%}
-      ({{ column }} between '{{ spans[0][0] }}' and '{{ spans[-1][1] }}' and (
-        {%- for first, last in spans %}
-        {{ column }} between '{{ first }}' and '{{ last }}'{{ ' or' if not loop.last }}
-        {%- endfor %}))
-    {%- endif -%}
+    {{ in_spans(fromjson(env_var('AGGREGATES_PARTITIONS', '[["", "~"]]')), column) }}
+  {%- endif -%}
+{%- endmacro %}
+
+
+{# Which partitions have rows that the run must not take, in the variable AGGREGATES_HELD. #}
+{% macro held_partitions() -%}
+  {{ in_spans(fromjson(env_var('AGGREGATES_HELD', '[]')) if execute else [], '_partition') }}
+{%- endmacro %}
+
+
+{% macro in_spans(spans, column) -%}
+  {%- if not spans -%}
+    false
+  {%- else -%}
+    ({{ column }} between '{{ spans[0][0] }}' and '{{ spans[-1][1] }}' and (
+      {%- for first, last in spans %}
+      {{ column }} between '{{ first }}' and '{{ last }}'{{ ' or' if not loop.last }}
+      {%- endfor %}))
   {%- endif -%}
 {%- endmacro %}
 

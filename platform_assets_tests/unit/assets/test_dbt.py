@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
 from platform_assets.assets import dbt
-from platform_assets.warehouse.lake import LakeConfig
 
 
 class Runner:
@@ -38,13 +38,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(dbt, "Manifest", SimpleNamespace(from_msgpack=lambda _: None))
     monkeypatch.setattr(dbt, "TARGET_DIR", tmp_path)
     (tmp_path / "partial_parse.msgpack").write_bytes(b"")
-    config = LakeConfig(tmp_path / "c.sqlite", tmp_path / "files", tmp_path / "scratch")
 
     def start(outcome: Any) -> dbt.DbtOutcome:
         monkeypatch.setattr(Runner, "outcome", outcome)
-        return dbt.run_dbt(
-            config, [], [], manifest={}, translator=Any, target=tmp_path / "runs" / "one"
-        )
+        with duckdb.connect(":memory:") as engine:
+            return dbt.run_dbt(
+                engine, [], [], [], manifest={}, translator=Any, target=tmp_path / "runs" / "one"
+            )
 
     return start
 

@@ -111,6 +111,7 @@ CHECKS = {
         "unit_price__not_null",
     },
     "aggregated/customer_metrics": {
+        "columns",
         "customer_id__not_null",
         "days_since_last_order__ge",
         "days_since_last_order__not_null",

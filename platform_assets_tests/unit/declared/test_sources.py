@@ -120,6 +120,12 @@ def test_an_entry_says_how_it_is_compared_with_its_history(tmp_path: Path) -> No
     )
 
 
+def test_an_entry_says_what_a_failed_load_means_for_its_rows(tmp_path: Path) -> None:
+    text = MINIMAL.replace("    contract:", "    on_failed_upstream: use_last_good\n    contract:")
+    assert load(tmp_path, text).entries[0].dataset().on_failed_upstream == "use_last_good"
+    assert load(tmp_path, MINIMAL).entries[0].dataset().on_failed_upstream == "refuse"
+
+
 def test_what_is_not_there_declares_nothing(tmp_path: Path) -> None:
     assert load_sources(tmp_path / "sources.yaml").entries == ()
     (tmp_path / "sources.yaml").write_text("# nothing yet\n")
@@ -160,6 +166,8 @@ def column(text: str) -> str:
          "write it like"),
         (entry("contract:", "max_bad_share: 10\n    contract:"), "not a share", "max_bad_share)",
          "10", "ten per cent"),
+        (entry("contract:", "on_failed_upstream: ignore\n    contract:"), "wrong form",
+         "on_failed_upstream", "'ignore'", ""),
         (entry("contract:", "statistics: {severities: {volum: error}}\n    contract:"),
          "cannot be judged so", "statistics", "volum", "rename it to volume"),
         (entry("contract:", "statistics: {calendar: {holidays: XX}}\n    contract:"),

@@ -76,3 +76,21 @@ def test_the_newest_snapshot_of_an_asset(lake: Connection) -> None:
     assert ledger.last_snapshot(lake, RAW) == first
     told(lake, entry(D2, "r2", Status.PUBLISHED))
     assert ledger.last_snapshot(lake, RAW) > first
+
+
+def test_a_refusal_is_an_attempt_and_no_judgement(lake: Connection) -> None:
+    told(lake, entry(D1, "r1", Status.PUBLISHED), entry(D2, "r1", Status.PUBLISHED))
+    told(
+        lake,
+        entry(D1, "r2", Status.FAILED, stopped_by=ledger.UPSTREAM),
+        entry(D2, "r2", Status.FAILED, stopped_by="a__ge"),
+    )
+    assert {k: e.run_id for k, e in ledger.latest(lake, RAW).items()} == {D1: "r2", D2: "r2"}
+    assert {k: e.run_id for k, e in ledger.judged(lake, RAW).items()} == {D1: "r1", D2: "r2"}
+    assert list(ledger.judged(lake, RAW, [D2])) == [D2]
+
+
+def test_the_assets_of_a_layer(lake: Connection) -> None:
+    told(lake, entry(D1, "r1", Status.FAILED, asset="aggregated/b"))
+    told(lake, entry(D1, "r1", Status.FAILED, asset="aggregated/a"), entry(D1, "r1", Status.FAILED))
+    assert ledger.assets(lake, "aggregated") == ["aggregated/a", "aggregated/b"]

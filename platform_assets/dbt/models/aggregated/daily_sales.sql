@@ -3,7 +3,6 @@
         incremental_strategy='rebuild_days',
         on_schema_change='fail',
         pre_hook='{{ find_days_to_rebuild() }}',
-        post_hook='{{ clear_touched_days() }}',
     )
 }}
 select

@@ -3,7 +3,6 @@
         incremental_strategy='affected',
         on_schema_change='fail',
         pre_hook=['{{ find_affected_orders() }}', '{{ find_superseded_versions() }}'],
-        post_hook='{{ touch_all_days_of_a_new_table() }}',
     )
 }}
 {#
