@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
+from platform_assets.contracts import (
+    CompiledContract,
+    Contract,
+    DriftPolicy,
+    RulePolicy,
+    compile_contract,
+    policies,
+)
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.provenance import DELETED_AT_COLUMN, PARTITION_COLUMN, PERIOD, PROVENANCE
@@ -36,6 +43,8 @@ class Dataset:
             (``delete``), or stays as it last was with the time in ``_deleted_at`` (``mark``).
         drift: What is done about each kind of change of the source's schema.
         statistics: How its partitions are compared with their history.
+        rules: What is done about single rules, by the rule's name: another severity than the
+            column's, and how many broken rows of a partition alert, or block it.
         history: Whether all good versions of its rows are kept too, each with the time that it
             held; its source must give changes.
         description: One sentence for the UI.
@@ -54,6 +63,7 @@ class Dataset:
     deletes: Literal["delete", "mark"] = "delete"
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     statistics: Statistics = field(default_factory=Statistics)
+    rules: Mapping[str, RulePolicy] = field(default_factory=dict)
     history: bool = False
     description: str = ""
     owners: tuple[str, ...] = ()
@@ -99,6 +109,7 @@ class Dataset:
                 found=taken[0],
                 fix="rename the check",
             )
+        policies.examine(self.name, self.rules, self.compiled)
         if self.history:
             self._examine_history()
 
@@ -155,8 +166,8 @@ class Dataset:
 
     @property
     def compiled(self) -> CompiledContract:
-        """The contract as SQL."""
-        return compile_contract(self.contract, self.name)
+        """The contract as SQL, each rule with the severity that it has for this dataset."""
+        return compile_contract(self.contract, self.name, policies.severities(self.rules))
 
     @property
     def has_versions(self) -> bool:

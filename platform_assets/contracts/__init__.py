@@ -10,6 +10,7 @@ from platform_assets.contracts.drift import DriftPolicy
 from platform_assets.contracts.fields import EventTime, Field, Key
 from platform_assets.contracts.model import Contract
 from platform_assets.contracts.pii import pii_session_variables
+from platform_assets.contracts.policies import RulePolicy
 from platform_assets.contracts.rules import Rule
 from platform_assets.sql import quote_identifier
 
@@ -22,6 +23,7 @@ __all__ = [
     "Field",
     "Key",
     "Rule",
+    "RulePolicy",
     "compile_contract",
     "pii_session_variables",
     "quote_identifier",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from pandera.api.checks import Check
 from pandera.pandas import DataFrameSchema
@@ -44,6 +44,11 @@ class Rule:
     def broken(self) -> str | None:
         """`violation` as an expression that is never NULL."""
         return None if self.violation is None else f"coalesce({self.violation}, false)"
+
+
+def strictest(severities: Sequence[Severity]) -> Severity:
+    """The severity of a rule of several columns: the strictest of theirs; error for none."""
+    return next((s for s in get_args(Severity) if s in severities), "error")
 
 
 def text_column(column: str) -> str:
@@ -142,12 +147,16 @@ def _of_check(place: Place, column: Column, check: Check) -> Rule:
     return Rule(
         f"{column.name}__{SHORT_NAMES[str(check.registry_name)]}",
         (column.name,),
-        "warn" if check.raise_warning else column.severity,
+        _severity(check, column.severity),
         "check" if compiled.violation is not None else "python",
         compiled.description,
         compiled.violation,
         check=None if compiled.violation is not None else check,
     )
+
+
+def _severity(check: Check, of_column: Severity) -> Severity:
+    return "warn" if check.raise_warning and of_column == "error" else of_column
 
 
 def _python(place: Place, column: Column | None, check: Check) -> Rule:
@@ -173,7 +182,7 @@ def _python(place: Place, column: Column | None, check: Check) -> Rule:
     return Rule(
         f"{column.name}__{called}" if column else called,
         (column.name,) if column else (),
-        "warn" if check.raise_warning else severity,
+        _severity(check, severity),
         "python",
         said or f"{subject} passes {called}({shown})",
         check=check,
@@ -203,9 +212,7 @@ def _uniques(
             fix="Correct Config.unique.",
         )
     if not (keys and keys <= set(group)):
-        severity: Severity = (
-            "error" if any(columns[n].severity == "error" for n in group) else "warn"
-        )
+        severity = strictest([columns[name].severity for name in group])
         yield Rule(
             "__".join(("unique", *group)),
             group,

@@ -31,6 +31,7 @@ from platform_assets.declared.kinds import (
     options_model,
 )
 from platform_assets.declared.statistics import StatisticsOptions
+from platform_assets.declared.rules import RuleOptions, policies
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 
@@ -70,6 +71,7 @@ class EntryOptions(Strict):
     tags: dict[str, str] = Field(default_factory=dict)
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
+    rules: dict[str, RuleOptions] = Field(default_factory=dict)
 
 
 class _Top(Strict):
@@ -140,6 +142,7 @@ class Entry:
             SettingsError: The entry, or the file of a pinned contract, is of the wrong form.
         """
         contract, document, place = self._contract()
+        rules = policies(self.document, (*self.place, "rules"), self.options.rules)
         try:
             return Dataset(
                 name=self.name,
@@ -152,6 +155,7 @@ class Entry:
                 partitions=self.partitions,
                 max_bad_share=self.options.max_bad_share,
                 statistics=self.options.statistics.build(),
+                rules=rules,
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,
@@ -170,8 +174,11 @@ class Entry:
         column = (*contract, "columns", error.where.rpartition(", column ")[2])
         if column in document.marks:
             return document.where(column)
-        key = (*self.place, error.where.rpartition(", ")[2])
-        return self.document.where(key if key in self.document.marks else self.place)
+        name = error.where.rpartition(", ")[2]
+        for key in ((*self.place, name), (*self.place, "rules", name)):
+            if key in self.document.marks:
+                return self.document.where(key)
+        return self.document.where(self.place)
 
     def _shared_arguments(self, contract: type[Contract]) -> dict[str, object]:
         """What the source wants to know of what the entry says for the dataset."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError, PublishError
-from platform_assets.pipeline import history, versions
+from platform_assets.pipeline import gates, history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
@@ -39,7 +39,7 @@ from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
-from platform_assets.warehouse.quarantine import RowStatus
+from platform_assets.warehouse.quarantine import Resolved, RowStatus
 
 RECONCILE = "reconcile"
 RAW_MISSING = "raw_missing"
@@ -65,9 +65,9 @@ class _MovedError(Exception):
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Judge partitions of a dataset and publish those that pass, with their quarantine.
 
-    A partition is stopped where its share of rejected rows is above the dataset's limit, or where
-    its rows do not add up; it keeps what it had, and its rejected rows are in the quarantine as
-    ``blocked``.
+    A partition is stopped where its share of rejected rows is above the dataset's limit, where a
+    rule's rows are above that rule's, or where its rows do not add up; it keeps what it had, and
+    the rows that stopped it are in the quarantine as ``blocked``.
 
     Args:
         step: What to work on and with.
@@ -133,6 +133,7 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
+        *gates.demands(step.dataset),
         # One that is asked for later makes all partitions due, and is made of all versions.
         *(("history",) if step.dataset.history else ()),
         *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
@@ -226,10 +227,11 @@ def _publish_judged(
     with judge(step, Scope([each.key for each in batch], since)) as judgement:
         resolved = _resolved(step, judgement)
         entries = {
-            each.key: _entry(step, asset, each, judgement, resolved.get(each.key, 0))
+            each.key: _entry(step, asset, each, judgement, resolved.get(each.key, Resolved()))
             for each in batch
         }
         odd: list[Finding] = []
+        gates.hold_back(step, entries.values())
         while True:
             timed = with_seconds(list(entries.values()), started)
             try:
@@ -247,7 +249,7 @@ def _publish_judged(
                 )
 
 
-def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
+def _resolved(step: Step, judgement: Judgement) -> dict[str, Resolved]:
     """Rejected rows that a person has resolved, by partition."""
     counts = judgement.counts
     if judgement.scope.since is not None:
@@ -260,7 +262,7 @@ def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
 
 
 def _entry(
-    step: Step, asset: str, each: Waiting, judgement: Judgement, resolved: int
+    step: Step, asset: str, each: Waiting, judgement: Judgement, resolved: Resolved
 ) -> LedgerEntry:
     """What becomes of a partition; rejected rows that a person has resolved do not stop it."""
     counts = onto(judgement.counts[each.key], each, judgement.scope)
@@ -273,28 +275,10 @@ def _entry(
         bytes=each.raw.bytes,
         input_fingerprint=each.fingerprint,
     )
-    limit = step.dataset.max_bad_share
-    left = counts.rejected - resolved
-    share = left / counts.extracted if counts.extracted else 0.0
-    if share <= limit:
+    found = gates.stop(step.dataset, each.key, counts, resolved)
+    if found is None:
         return entry
-    blocking = {
-        rule.name: counts.broken[rule.name]
-        for rule in step.dataset.compiled.rules
-        if rule.severity == "error" and counts.broken.get(rule.name)
-    }
-    worst = max(blocking, key=lambda name: blocking[name])
-    error = PartitionError(
-        f"Too many rows break a rule: {worst}",
-        where=f"dataset {step.dataset.name}, partition {each.key}",
-        expected=f"at most {limit:.1%} of rows rejected",
-        found=f"{left:,} of {counts.extracted:,} rows ({share:.1%}); "
-        + ", ".join(f"{name}: {rows:,}" for name, rows in blocking.items()),
-        fix="see the rows: platform-assets quarantine list --dataset "
-        f"{step.dataset.name} --partition {each.key}; then have them corrected at the source, "
-        "correct the contract, resolve those that are to stay out, or raise max_bad_share",
-    )
-    return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
+    return replace(entry, status=Status.FAILED, stopped_by=found.rule, message=found.message)
 
 
 def _publish(

@@ -278,9 +278,8 @@ def _judge_python(step: Step, condition: str, into: str) -> None:
         )
     if not any(part.num_rows for part in found):
         return
-    warnings = [rule.name for rule in compiled.python_rules if rule.severity == "warn"]
     blocking = " OR ".join(
-        f"rule = {quote_literal(n.name)}" for n in compiled.python_rules if n.name not in warnings
+        f"rule = {quote_literal(r.name)}" for r in compiled.python_rules if r.severity == "error"
     )
     step.lake.register("_python_verdicts", pa.concat_tables(found))
     try:
