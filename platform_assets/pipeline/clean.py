@@ -18,6 +18,7 @@ from dataclasses import replace
 from platform_assets.errors import PartitionError, PublishError
 from platform_assets.pipeline import gates, history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
+from platform_assets.pipeline.gates import CONTRACT, ENGINE, RAW_MISSING
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
@@ -42,8 +43,6 @@ from platform_assets.warehouse.publish import Publish, count_rows, in_partitions
 from platform_assets.warehouse.quarantine import Resolved, RowStatus
 
 RECONCILE = "reconcile"
-RAW_MISSING = "raw_missing"
-CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
 
@@ -182,7 +181,7 @@ def _clean_batch(
         entry = replace(
             step.entry(asset, each.key, Status.FAILED),
             bytes=each.raw.bytes,
-            stopped_by="engine",
+            stopped_by=ENGINE,
             message=describe(error),
         )
         record_alone(step, [entry])

@@ -22,6 +22,12 @@ from platform_assets.sql import quote_literal
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.quarantine import Resolved
 
+RAW_MISSING = "raw_missing"
+CONTRACT = "contract"
+ENGINE = "engine"
+_NOT_JUDGED = (RAW_MISSING, CONTRACT, ENGINE)
+"""What stops a partition before its rows are judged."""
+
 
 class Action(StrEnum):
     """What was done about a rule in one partition, from the mildest to the strongest."""
@@ -123,6 +129,11 @@ def _list_command(dataset: Dataset, partition: str) -> str:
 def limits(dataset: Dataset, rule: Rule) -> Thresholds:
     """When a rule of a dataset alerts and blocks."""
     return thresholds_of(rule, dataset.rules)
+
+
+def was_judged(entry: LedgerEntry) -> bool:
+    """Whether the partition came as far as its rules: else they have nothing to say of it."""
+    return entry.status is not Status.FAILED or entry.stopped_by not in _NOT_JUDGED
 
 
 def action(dataset: Dataset, rule: Rule, entry: LedgerEntry) -> Action:
