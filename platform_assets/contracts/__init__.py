@@ -5,6 +5,7 @@ Does not belong here: Dagster, the warehouse, or where rows come from.
 """
 
 from platform_assets.contracts.columns import Column
+from platform_assets.contracts.comparisons import EMAIL, Compare
 from platform_assets.contracts.compile import CompiledContract, compile_contract
 from platform_assets.contracts.drift import DriftPolicy
 from platform_assets.contracts.fields import EventTime, Field, Key
@@ -15,7 +16,9 @@ from platform_assets.contracts.rules import Rule
 from platform_assets.sql import quote_identifier
 
 __all__ = [
+    "EMAIL",
     "Column",
+    "Compare",
     "CompiledContract",
     "Contract",
     "DriftPolicy",

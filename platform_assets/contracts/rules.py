@@ -17,6 +17,7 @@ from pandera.pandas import DataFrameSchema
 
 from platform_assets.contracts.checks import SHORT_NAMES, compile_check
 from platform_assets.contracts.columns import Column, Place
+from platform_assets.contracts.comparisons import comparison_of
 from platform_assets.contracts.fields import Severity
 from platform_assets.sql import quote_identifier
 
@@ -83,7 +84,7 @@ def build_rules(
     keys = {c.name for c in columns if c.key}
     found = [r for c in columns for r in _of_column(place, c, schema.columns[c.name].checks)]
     found += _uniques(place, by_name, keys, schema)
-    found += [_python(place, None, check) for check in schema.checks]
+    found += [_of_rows(place, by_name, check) for check in schema.checks]
     order = {"unique": 1, "python": 2}
     rules = tuple(sorted(found, key=lambda r: order.get(r.kind, 0)))
     for name, count in Counter(r.name for r in rules).items():
@@ -152,6 +153,23 @@ def _of_check(place: Place, column: Column, check: Check) -> Rule:
         compiled.description,
         compiled.violation,
         check=None if compiled.violation is not None else check,
+    )
+
+
+def _of_rows(place: Place, columns: dict[str, Column], check: Check) -> Rule:
+    """A check of whole rows: a comparison of two columns is SQL, all others are Python's."""
+    comparison = comparison_of(check)
+    if comparison is None:
+        return _python(place, None, check)
+    comparison.examine(place, columns)
+    both = (comparison.left, comparison.right)
+    return Rule(
+        str(check.name),
+        both,
+        comparison.severity or strictest([columns[name].severity for name in both]),
+        "check",
+        comparison.said,
+        comparison.violation,
     )
 
 
