@@ -43,7 +43,7 @@ def layer_of(rule: Rule) -> Layer:
     """The layer of a contract's rule."""
     if rule.kind == "reference":
         return Layer.REFERENCE
-    if rule.kind == "unique":
+    if rule.kind in ("unique", "unique_across"):
         return Layer.UNIQUENESS
     return Layer.ROW if rule.kind in ("cast", "not_null") else Layer.BUSINESS
 

@@ -279,7 +279,10 @@ class CompiledContract:
 
 @cache
 def compile_contract(
-    contract: type[Contract], dataset: str, severities: tuple[tuple[str, Severity], ...] = ()
+    contract: type[Contract],
+    dataset: str,
+    severities: tuple[tuple[str, Severity], ...] = (),
+    unique_across: tuple[str, ...] = (),
 ) -> CompiledContract:
     """Compile a contract; the result is cached.
 
@@ -287,6 +290,7 @@ def compile_contract(
         contract: A subclass of `Contract`.
         dataset: Name of the dataset that it describes.
         severities: What the dataset's policies give to single rules instead of their columns'.
+        unique_across: Columns that together have no value in two partitions.
 
     Returns:
         The compiled contract.
@@ -314,7 +318,7 @@ def compile_contract(
             found="a parser",
             fix="Change the rows in the source's SQL or after the cleaned layer.",
         )
-    rules = with_severities(build_rules(place, columns, schema), severities)
+    rules = with_severities(build_rules(place, columns, schema, unique_across), severities)
     description = inspect.cleandoc(contract.__doc__ or "")
     return CompiledContract(
         dataset=dataset,

@@ -46,7 +46,7 @@ def judge_sql(
     Args:
         place: The contract, for errors.
         columns: Its columns.
-        rules: Its rules; Python's are left out.
+        rules: Its rules; those that need more than the relation and references are left out.
         request: The relation of text to judge and what to keep of it.
 
     Returns:
@@ -56,7 +56,7 @@ def judge_sql(
         ContractError: The passthrough or partition column does not fit.
     """
     _examine(place, columns, rules, request)
-    compiled = [r for r in rules if r.kind != "python"]
+    compiled = [r for r in rules if r.kind not in ("python", "unique_across")]
     uniques = [r for r in compiled if r.kind == "unique"]
     typed = _typed(columns, request)
     ctes = []

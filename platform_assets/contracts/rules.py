@@ -21,7 +21,7 @@ from platform_assets.contracts.comparisons import comparison_of
 from platform_assets.contracts.fields import Severity
 from platform_assets.sql import quote_identifier
 
-Kind = Literal["cast", "not_null", "check", "unique", "reference", "python"]
+Kind = Literal["cast", "not_null", "check", "unique", "reference", "python", "unique_across"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -37,7 +37,7 @@ class Rule:
     description: str
     violation: str | None = None
     """SQL over the typed columns and `text_column` of each; true for a row that breaks the rule,
-    else false or NULL. None for unique, reference and python rules, which need more than a row."""
+    else false or NULL. None for rules that need more than a row, and those in Python."""
     references: tuple[str, str] | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
 
@@ -65,7 +65,10 @@ def text_column(column: str) -> str:
 
 
 def build_rules(
-    place: Place, columns: tuple[Column, ...], schema: DataFrameSchema
+    place: Place,
+    columns: tuple[Column, ...],
+    schema: DataFrameSchema,
+    unique_across: tuple[str, ...] = (),
 ) -> tuple[Rule, ...]:
     """List the rules of a contract: of rows first, then unique ones, then those in Python.
 
@@ -73,6 +76,7 @@ def build_rules(
         place: The contract, for errors.
         columns: Its columns.
         schema: pandera's schema of it.
+        unique_across: Columns that together have no value in two partitions.
 
     Returns:
         The rules; their order is the order in which a verdict lists them.
@@ -85,7 +89,8 @@ def build_rules(
     found = [r for c in columns for r in _of_column(place, c, schema.columns[c.name].checks)]
     found += _uniques(place, by_name, keys, schema)
     found += [_of_rows(place, by_name, check) for check in schema.checks]
-    order = {"unique": 1, "python": 2}
+    found += _across(place, by_name, unique_across)
+    order = {"unique": 1, "python": 2, "unique_across": 3}
     rules = tuple(sorted(found, key=lambda r: order.get(r.kind, 0)))
     for name, count in Counter(r.name for r in rules).items():
         if count > 1:
@@ -204,6 +209,28 @@ def _python(place: Place, column: Column | None, check: Check) -> Rule:
         "python",
         said or f"{subject} passes {called}({shown})",
         check=check,
+    )
+
+
+def _across(place: Place, columns: dict[str, Column], names: tuple[str, ...]) -> Iterator[Rule]:
+    """The rule that a value is in one partition alone."""
+    if not names:
+        return
+    unfit = [n for n in names if n not in columns or columns[n].pii in ("mask", "drop")]
+    if unfit or len(set(names)) < len(names):
+        fit = [n for n, column in columns.items() if column.pii not in ("mask", "drop")]
+        raise place.error(
+            "unique_across does not name columns whose values can be told apart when published.",
+            expected=f"a tuple of different names out of {', '.join(fit)}",
+            found=repr(names),
+            fix='Correct unique_across; one column is written with a comma: ("order_id",).',
+        )
+    yield Rule(
+        "__".join(("unique_across", *names)),
+        names,
+        strictest([columns[name].severity for name in names]),
+        "unique_across",
+        f"({', '.join(names)}) is in no other partition",
     )
 
 

@@ -72,6 +72,7 @@ class EntryOptions(Strict):
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
     rules: dict[str, RuleOptions] = Field(default_factory=dict)
+    unique_across: list[str] = Field(default_factory=list)
 
 
 class _Top(Strict):
@@ -156,6 +157,7 @@ class Entry:
                 max_bad_share=self.options.max_bad_share,
                 statistics=self.options.statistics.build(),
                 rules=rules,
+                unique_across=tuple(self.options.unique_across),
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,

@@ -61,6 +61,17 @@ class _MovedError(Exception):
     """Stops a transaction: what its rows were judged against is no longer what stands."""
 
 
+class _StoppedError(Exception):
+    """Stops a judgement: a partition of the batch takes no values, as others were told it does.
+
+    Those before it, it, and those after it are judged one after the other.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Judge partitions of a dataset and publish those that pass, with their quarantine.
 
@@ -206,6 +217,14 @@ def _judge_and_publish(
             return _publish_judged(step, asset, batch, standing, since, started)
         except _MovedError:
             continue
+        except _StoppedError as stop:
+            at = stop.at
+            return [
+                entry
+                for part in (batch[:at], batch[at : at + 1], batch[at + 1 :])
+                if part
+                for entry in _judge_and_publish(step, asset, part, since, started)
+            ]
     raise PartitionError(
         "Other runs kept changing what the rows are judged against",
         where=f"dataset {step.dataset.name}, partition {batch[0].key}",
@@ -232,6 +251,9 @@ def _publish_judged(
         odd: list[Finding] = []
         gates.hold_back(step, entries.values())
         while True:
+            stopped = [n for n, e in enumerate(batch) if entries[e.key].status is Status.FAILED]
+            if step.dataset.unique_across and stopped and len(batch) > 1:
+                raise _StoppedError(stopped[0])
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing, odd)
