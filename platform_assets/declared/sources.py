@@ -30,8 +30,8 @@ from platform_assets.declared.kinds import (
     named,
     options_model,
 )
-from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.declared.rules import RuleOptions, policies
+from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 

@@ -355,7 +355,7 @@ def _publish(
                     + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
                 )
-        off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
+        off = {e.partition: gates.unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:
             raise _UnreconciledError(messages)
@@ -381,24 +381,4 @@ def _publish(
         ),
         audit=audit,
         commit_with=commit_with,
-    )
-
-
-def _unreconciled(dataset: str, entry: LedgerEntry) -> str:
-    """What is wrong where a partition's rows do not add up; empty where they do.
-
-    Each term was counted in its own place: extracted in the raw table, cleaned in the cleaned
-    table, quarantined in the quarantine, deduplicated among the copies that were left out.
-    """
-    total = entry.cleaned + entry.quarantined + entry.deduplicated
-    if total == entry.extracted:
-        return ""
-    return describe(
-        PartitionError(
-            "Rows do not add up",
-            where=f"dataset {dataset}, partition {entry.partition}",
-            expected=f"extracted {entry.extracted:,} = cleaned + quarantined + deduplicated",
-            found=f"{entry.cleaned:,} + {entry.quarantined:,} + {entry.deduplicated:,} = {total:,}",
-            fix="another writer may have changed the raw rows meanwhile: run the partition again",
-        )
     )
