@@ -130,6 +130,29 @@ class PooledSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
             if new:
                 connection.execute(table.insert(), new)
 
+    def _update_asset_check_evaluation(self, event: dg.EventLogEntry, event_id: int | None) -> None:
+        """As the parent; then take back what was planned for partitions that the check has not.
+
+        Dagster plans an execution for each partition of a run, also of a check that is not cut. Of
+        one that is, some were told by now: what is left of those did not come about, and stays.
+        """
+        super()._update_asset_check_evaluation(event, event_id)
+        told = event.get_dagster_event().asset_check_evaluation_data
+        if told.partition is not None:
+            return
+        table = AssetCheckExecutionsTable
+        of_run = (
+            table.c.asset_key == told.asset_key.to_string(),
+            table.c.check_name == told.check_name,
+            table.c.run_id == event.run_id,
+            table.c.partition.is_not(None),
+        )
+        planned = table.c.execution_status == "PLANNED"
+        with self._connect() as connection:
+            completed = db.select(table.c.id).where(*of_run, ~planned).limit(1)
+            if connection.execute(completed).first() is None:
+                connection.execute(table.delete().where(*of_run, planned))
+
     @cached_property
     def _database(self) -> str:
         return str(Path(self._base_dir) / f"{SQLITE_EVENT_LOG_FILENAME}.db")

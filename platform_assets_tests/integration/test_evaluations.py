@@ -6,6 +6,7 @@ an upgrade changes that, results here are missing or of the wrong partition.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,8 +28,9 @@ from dagster._core.storage.tags import (
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.evaluations import Verdict
 from platform_assets.contracts import RulePolicy
-from platform_assets.partitions import Daily
+from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.resources import FolderResource
+from platform_assets.sources.files import CsvFiles
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.support import DAYS, row, text, things
 
@@ -60,8 +62,9 @@ class World:
         dataset = things(
             partitions=Daily(date(2025, 1, 1), date(2025, 1, 7)), rules=POLICIES, max_bad_share=0.5
         )
+        (self.folder / "whole.csv").write_text(text(*GOOD))
         definitions = build_definitions(
-            [dataset],
+            [dataset, things("whole", source=CsvFiles("whole.csv"), partitions=Unpartitioned())],
             resources={"files": FolderResource(path=str(self.folder))},
         )
         tags = {ASSET_PARTITION_RANGE_START_TAG: days[0], ASSET_PARTITION_RANGE_END_TAG: days[-1]}
@@ -205,6 +208,18 @@ def test_a_partition_that_was_not_judged_has_no_result(world: World) -> None:
     assert world.shown("schema", RAW) == {**good, WEEK[1]: "execution_failed"}
     assert world.shown("partitions_published", RAW) == {**good, WEEK[1]: "failed"}
     assert set(world.left_planned()) >= {("quantity__ge", WEEK[1])}
+
+
+@pytest.mark.parametrize("days", [WEEK[:2], WEEK[:1]])
+def test_a_check_that_is_not_cut_has_one_result_a_run(world: World, days: Sequence[str]) -> None:
+    for day in days:
+        world.deliver(day)
+    assert world.run(*days).success
+    for layer, check in (("raw", "schema"), ("cleaned", "price__ge")):
+        key = dg.AssetCheckKey(dg.AssetKey([layer, "whole"]), check)
+        storage = world.instance.event_log_storage
+        (record,) = storage.get_asset_check_execution_history(key, limit=50)
+        assert (record.status, record.partition) == (Stored.SUCCEEDED, None)
 
 
 def test_nothing_is_told_twice_by_running_again(world: World) -> None:
