@@ -20,7 +20,8 @@ from platform_assets.contracts.columns import Column, Place
 from platform_assets.contracts.fields import Severity
 from platform_assets.sql import quote_identifier
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+# No bracket stands before a parenthesis: on a contract's page that would be read as a link.
+_LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+\Z"
 """The form of an e-mail address, for ``str_matches``: what browsers accept in an e-mail field, with
 a dot in the domain. ASCII alone: an address with other letters does not match, nor do quoted local
