@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
+from platform_assets.contracts import (
+    CompiledContract,
+    Contract,
+    DriftPolicy,
+    RulePolicy,
+    compile_contract,
+    policies,
+)
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.provenance import DELETED_AT_COLUMN, PARTITION_COLUMN, PERIOD, PROVENANCE
@@ -39,6 +46,9 @@ class Dataset:
             (``use_last_good``), for a source that is known to forget what it has delivered.
         drift: What is done about each kind of change of the source's schema.
         statistics: How its partitions are compared with their history.
+        rules: What is done about single rules, by the rule's name: another severity than the
+            column's, and how many broken rows of a partition alert, or block it.
+        unique_across: Columns that together must not come again in another partition.
         history: Whether all good versions of its rows are kept too, each with the time that it
             held; its source must give changes.
         description: One sentence for the UI.
@@ -58,6 +68,8 @@ class Dataset:
     on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     statistics: Statistics = field(default_factory=Statistics)
+    rules: Mapping[str, RulePolicy] = field(default_factory=dict)
+    unique_across: tuple[str, ...] = ()
     history: bool = False
     description: str = ""
     owners: tuple[str, ...] = ()
@@ -103,6 +115,8 @@ class Dataset:
                 found=taken[0],
                 fix="rename the check",
             )
+        self._examine_unique_across()
+        policies.examine(self.name, self.rules, self.compiled)
         if self.history:
             self._examine_history()
 
@@ -123,6 +137,20 @@ class Dataset:
                 expected="a column that tells the time of the event, as the dataset is daily",
                 found="none",
                 fix="declare it with EventTime(), or leave the dataset unpartitioned",
+            )
+
+    def _examine_unique_across(self) -> None:
+        """Refuse it where there are no other partitions, or where rows move between them."""
+        if not self.unique_across:
+            return
+        if isinstance(self.partitions, Unpartitioned) or self.has_versions:
+            raise ContractError(
+                "A dataset is to be unique across partitions, and has none to compare",
+                where=f"dataset {self.name}, unique_across",
+                expected="a dataset that is cut, and whose source gives whole partitions",
+                found=type(self.source).__name__ if self.has_versions else "one partition",
+                fix="leave it out: rows of changes are told apart by their key, and those of one "
+                "partition by Field(unique=True)",
             )
 
     def _examine_history(self) -> None:
@@ -159,8 +187,9 @@ class Dataset:
 
     @property
     def compiled(self) -> CompiledContract:
-        """The contract as SQL."""
-        return compile_contract(self.contract, self.name)
+        """The contract as SQL, each rule with the severity that it has for this dataset."""
+        given = policies.severities(self.rules)
+        return compile_contract(self.contract, self.name, given, self.unique_across)
 
     @property
     def has_versions(self) -> bool:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pandas as pd
 import pandera.pandas as pandera
 
-from platform_assets.contracts import Contract, EventTime, Field
+from platform_assets.contracts import Contract, EventTime, Field, RulePolicy
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily
 from platform_assets.sources.files import CsvFiles
@@ -32,7 +32,11 @@ class InvoiceLine(Contract):
     quantity: int = Field(source="Quantity", description="Pieces; negative where taken back.")
     invoice_date: datetime = EventTime(source="InvoiceDate", description="UK local time.")
     unit_price: Decimal = Field(
-        source="UnitPrice", ge=0, decimal=(18, 3), description="GBP a piece; 0 is a free good."
+        source="UnitPrice",
+        ge=0,
+        gt=0,
+        decimal=(18, 3),
+        description="GBP a piece; 0 is a free good.",
     )
     # Not `pii`: a published pseudonym. With the list of customers at hand: pii="hash".
     customer_id: int = Field(
@@ -56,5 +60,7 @@ invoice_lines = Dataset(
     # The worst day of this year has 3.9 % (2011-01-28, stock corrections): twice that is no
     # ordinary day, and somebody should look before it is published.
     max_bad_share=0.08,
+    # Free goods are business: published and counted, and nobody is told.
+    rules={"unit_price__gt": RulePolicy(severity="info")},
     owners=("team:sales",),
 )

@@ -12,7 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets import describe, drift, reporting, statistics
+from platform_assets.assets import describe, drift, evaluations, reporting, statistics
+from platform_assets.assets.evaluations import Checked, Verdict
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
@@ -92,10 +93,13 @@ def _raw_asset(dataset: Dataset, lineage: drift.Lineage) -> dg.AssetsDefinition:
             report = load_raw(step, requested(context, dataset.partitions))
             met = schemas.drifts_in(connection, dataset.name, step.run_id)
         context.log.info(_summary(report))
-        # The check is told first: it may say why the step fails.
-        yield drift.report(context, dataset, met, lineage)
+        checks = [
+            drift.report(context, dataset, met, lineage, report),
+            *describe.raw_check_results(dataset, report),
+        ]
         if not report.good:
-            yield from describe.raw_check_results(dataset, report)
+            # The checks are told first: they say why the step fails.
+            yield from evaluations.tell(context, checks)
             raise reporting.failure(report.failed)
         for partition, entry in report.also.items():
             metadata = describe.partition_metadata(entry, "raw")
@@ -106,7 +110,7 @@ def _raw_asset(dataset: Dataset, lineage: drift.Lineage) -> dg.AssetsDefinition:
             {k: describe.partition_metadata(e, "raw") for k, e in report.good.items()},
             complete=not report.failed,
         )
-        yield from describe.raw_check_results(dataset, report)
+        yield from evaluations.tell(context, checks)
 
     return raw
 
@@ -139,11 +143,11 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
             report = clean(step, requested(context, dataset.partitions))
             kept = ledger.published(connection, f"history/{dataset.name}", list(report.good))
             noticed = statistics.Statistics.of(connection, dataset, report)
+        checks = [*describe.check_results(dataset, report.entries), *noticed.check_results()]
         context.log.info(_summary(report))
         if not report.good:
             # The checks are told first: they say why the step fails.
-            yield from describe.check_results(dataset, report.entries)
-            yield from noticed.check_results()
+            yield from evaluations.tell(context, checks)
             raise reporting.failure(report.failed)
         complete = not report.failed
         for layer, key in (("cleaned", cleaned), ("quarantine", rejected)):
@@ -154,19 +158,23 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
         if dataset.history:
             good = {k: describe.history_metadata(e, kept.get(k)) for k, e in report.good.items()}
             yield from reporting.materialize(context, versions, good, complete=complete)
-        yield from describe.check_results(dataset, report.entries)
-        yield from noticed.check_results()
+        yield from evaluations.tell(context, checks)
 
     return clean_and_quarantine
 
 
 def _published_check(dataset: Dataset, key: dg.AssetKey) -> dg.AssetChecksDefinition:
     """The check that makes a run fail which left some of its partitions unpublished."""
-
-    @dg.asset_check(  # type: ignore[arg-type] # it may also yield; the stub knows only return
+    cut = to_dagster(dataset.partitions)
+    spec = dg.AssetCheckSpec(
+        describe.PUBLISHED,
         asset=key,
-        name=describe.PUBLISHED,
         description="every partition that the run asked for was published",
+    )
+
+    @dg.multi_asset_check(
+        name=f"{key.to_python_identifier()}_{describe.PUBLISHED}",
+        specs=evaluations.partitioned([spec], cut),
         required_resource_keys={LAKE_KEY},
     )
     def partitions_published(
@@ -174,7 +182,9 @@ def _published_check(dataset: Dataset, key: dg.AssetKey) -> dg.AssetChecksDefini
     ) -> Iterator[dg.AssetCheckResult]:
         with context.resources.lake.get_connection() as connection:
             failed = ledger.failed_in(connection, context.run.run_id, key.to_user_string())
-        yield dg.AssetCheckResult(
+        result = dg.AssetCheckResult(
+            asset_key=key,
+            check_name=describe.PUBLISHED,
             passed=not failed,
             severity=dg.AssetCheckSeverity.ERROR,
             description=reporting.partition_list(list(failed)) or None,
@@ -185,6 +195,16 @@ def _published_check(dataset: Dataset, key: dg.AssetKey) -> dg.AssetChecksDefini
             if failed
             else {"failed_partitions": 0},
         )
+        keys = context.op_execution_context.partition_keys if cut else []
+        verdicts = {
+            partition: Verdict(
+                partition not in failed,
+                dg.AssetCheckSeverity.ERROR,
+                failed[partition].message if partition in failed else None,
+            )
+            for partition in keys
+        }
+        yield from evaluations.tell(context, [Checked(result, verdicts)])
         if failed:
             raise reporting.failure(failed)
 

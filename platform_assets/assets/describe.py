@@ -11,8 +11,14 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.assets import rules
+from platform_assets.assets.evaluations import Checked, Verdict, partitioned
+from platform_assets.assets.partitions import to_dagster
+from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
+from platform_assets.pipeline import gates
 from platform_assets.pipeline.changes import CONTROL_TOTAL
+from platform_assets.pipeline.clean import RECONCILE
 from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.steps import BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
@@ -184,18 +190,18 @@ def raw_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
     """For a source that gives changes: what arrived against what the source itself counts."""
     if not dataset.has_versions:
         return []
-    return [
-        dg.AssetCheckSpec(
-            CONTROL_TOTAL,
-            asset=raw_key(dataset.name),
-            description="rows and sums of what was read, as the source itself counts them and as "
-            "they arrived",
-        )
-    ]
+    spec = dg.AssetCheckSpec(
+        CONTROL_TOTAL,
+        asset=raw_key(dataset.name),
+        description="rows and sums of what was read, as the source itself counts them and as "
+        "they arrived",
+        metadata={"layer": str(Layer.RECONCILIATION)},
+    )
+    return partitioned([spec], to_dagster(dataset.partitions))
 
 
-def raw_check_results(dataset: Dataset, report: BatchReport) -> list[dg.AssetCheckResult]:
-    """What the control totals of a load came to.
+def raw_check_results(dataset: Dataset, report: BatchReport) -> list[Checked]:
+    """What the control totals of a load came to; they are of all its partitions together.
 
     Args:
         dataset: The dataset.
@@ -214,37 +220,31 @@ def raw_check_results(dataset: Dataset, report: BatchReport) -> list[dg.AssetChe
                 for each in report.controls
             ]
         )
-    return [
-        dg.AssetCheckResult(
-            asset_key=raw_key(dataset.name),
-            check_name=CONTROL_TOTAL,
-            # A load that failed for another reason has shown nothing.
-            passed=not report.failed,
-            severity=dg.AssetCheckSeverity.ERROR if off else dg.AssetCheckSeverity.WARN,
-            description=next((e.message for e in report.failed.values()), None),
-            metadata=metadata,
-        )
-    ]
+    result = dg.AssetCheckResult(
+        asset_key=raw_key(dataset.name),
+        check_name=CONTROL_TOTAL,
+        # A load that failed for another reason has shown nothing.
+        passed=not report.failed,
+        severity=dg.AssetCheckSeverity.ERROR if off else dg.AssetCheckSeverity.WARN,
+        description=next((e.message for e in report.failed.values()), None),
+        metadata=metadata,
+    )
+    verdict = Verdict(result.passed, result.severity, result.description)
+    return [Checked(result, dict.fromkeys([*report.entries, *report.also], verdict))]
 
 
 def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
     """One check per rule, and the reconciliation."""
     key = cleaned_key(dataset.name)
-    rules = [
-        dg.AssetCheckSpec(
-            rule.name,
-            asset=key,
-            description=rule.description,
-            metadata={"severity": rule.severity, "kind": rule.kind},
-        )
-        for rule in dataset.compiled.rules
-    ]
+    of_rules = [rules.check_spec(key, dataset, rule) for rule in dataset.compiled.rules]
     reconciliation = dg.AssetCheckSpec(
         RECONCILIATION,
         asset=key,
         description="extracted = cleaned + quarantined + deduplicated, each counted in its place",
+        metadata={"layer": str(Layer.RECONCILIATION)},
     )
-    return [*rules, reconciliation, *_history_check_specs(dataset)]
+    specs = [*of_rules, reconciliation, *_history_check_specs(dataset)]
+    return partitioned(specs, to_dagster(dataset.partitions))
 
 
 def _history_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
@@ -256,71 +256,29 @@ def _history_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
             asset=history_key(dataset.name),
             description="periods of a key do not overlap, one at most is current, and the current "
             "ones are those of the cleaned rows",
+            metadata={"layer": str(Layer.RECONCILIATION)},
         )
     ]
 
 
-def check_results(
-    dataset: Dataset, entries: Mapping[str, LedgerEntry]
-) -> list[dg.AssetCheckResult]:
+def check_results(dataset: Dataset, entries: Mapping[str, LedgerEntry]) -> list[Checked]:
     """What a batch says of each rule, and whether its rows add up.
-
-    A rule that rows broke is not passed. It is an error where it stopped a partition, and a
-    warning where the rows were quarantined, or only noted, and the partition published.
 
     Args:
         dataset: The dataset.
         entries: What became of each partition.
     """
     key = cleaned_key(dataset.name)
-    judged = sum(entry.extracted for entry in entries.values())
-    results = []
-    for rule in dataset.compiled.rules:
-        broken = {k: e.broken[rule.name] for k, e in entries.items() if e.broken.get(rule.name)}
-        stopped = [k for k, e in entries.items() if e.stopped_by == rule.name]
-        rows = sum(broken.values())
-        worst = sorted(broken, key=lambda k: -broken[k])[:10]
-        metadata: dict[str, Any] = {
-            "rows_broken": rows,
-            "rows_judged": judged,
-            "share_broken": rows / judged if judged else 0.0,
-            "partitions_with_broken_rows": len(broken),
-        }
-        if worst:
-            metadata["worst_partitions"] = dg.MetadataValue.table(
-                [
-                    dg.TableRecord(
-                        {
-                            "partition": k,
-                            "rows_broken": broken[k],
-                            "rows": entries[k].extracted,
-                            "status": str(entries[k].status),
-                        }
-                    )
-                    for k in worst
-                ]
-            )
-        results.append(
-            dg.AssetCheckResult(
-                asset_key=key,
-                check_name=rule.name,
-                passed=not rows,
-                severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
-                description=f"{rows:,} of {judged:,} rows break: {rule.description}"
-                if rows
-                else rule.description,
-                metadata=metadata,
-            )
-        )
-    results.append(_reconciliation(key, entries))
+    found = [rules.checked(key, dataset, rule, entries) for rule in dataset.compiled.rules]
+    found.append(_reconciliation(key, entries))
     if dataset.history:
-        results.append(_consistency(history_key(dataset.name), entries))
-    return results
+        found.append(_consistency(history_key(dataset.name), entries))
+    return found
 
 
-def _consistency(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.AssetCheckResult:
+def _consistency(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> Checked:
     off = [entry for entry in entries.values() if entry.stopped_by == CONSISTENT]
-    return dg.AssetCheckResult(
+    result = dg.AssetCheckResult(
         asset_key=key,
         check_name=CONSISTENT,
         passed=not off,
@@ -328,17 +286,16 @@ def _consistency(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.Ass
         description=off[0].message if off else None,
         metadata={"partitions": len(entries), "partitions_at_odds": len(off)},
     )
+    return Checked(result, _gate(CONSISTENT, entries))
 
 
-def _reconciliation(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.AssetCheckResult:
+def _reconciliation(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> Checked:
     done = [entry for entry in entries.values() if entry.status is not Status.FAILED]
-    off = [key for key, entry in entries.items() if entry.stopped_by == "reconcile"]
-    sums = {
-        name: sum(getattr(entry, name) for entry in done)
-        for name in ("extracted", "cleaned", "quarantined", "deduplicated")
-    }
+    off = [key for key, entry in entries.items() if entry.stopped_by == RECONCILE]
+    terms = ("extracted", "cleaned", "quarantined", "deduplicated")
+    sums = {name: sum(getattr(entry, name) for entry in done) for name in terms}
     adds_up = sums["extracted"] == sums["cleaned"] + sums["quarantined"] + sums["deduplicated"]
-    return dg.AssetCheckResult(
+    result = dg.AssetCheckResult(
         asset_key=key,
         check_name=RECONCILIATION,
         passed=adds_up and not off,
@@ -349,3 +306,24 @@ def _reconciliation(key: dg.AssetKey, entries: Mapping[str, LedgerEntry]) -> dg.
             "partitions_that_do_not_add_up": len(off),
         },
     )
+    return Checked(result, _gate(RECONCILE, entries, terms))
+
+
+def _gate(
+    gate: str, entries: Mapping[str, LedgerEntry], terms: Sequence[str] = ()
+) -> dict[str, Verdict]:
+    """What a gate after all rules says of each partition that came as far as the rules."""
+    return {
+        partition: Verdict(
+            entry.stopped_by != gate,
+            dg.AssetCheckSeverity.ERROR,
+            description=entry.message
+            if entry.stopped_by == gate
+            else f"stopped by {entry.stopped_by} before anything was published"
+            if entry.status is Status.FAILED
+            else None,
+            metadata={f"rows_{name}": getattr(entry, name) for name in terms},
+        )
+        for partition, entry in entries.items()
+        if gates.was_judged(entry)
+    }

@@ -13,7 +13,11 @@ from itertools import groupby
 import dagster as dg
 
 from platform_assets.assets import describe, reporting
+from platform_assets.assets.evaluations import Checked, Verdict, partitioned
+from platform_assets.assets.partitions import to_dagster
+from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
+from platform_assets.pipeline import BatchReport
 from platform_assets.warehouse.schemas import DriftEvent
 
 CHECK = "schema"
@@ -74,12 +78,13 @@ class Lineage:
 
 def check_spec(dataset: Dataset) -> dg.AssetCheckSpec:
     """The check that tells of a drift; it never keeps other partitions or assets from going on."""
-    return dg.AssetCheckSpec(
+    spec = dg.AssetCheckSpec(
         CHECK,
         asset=describe.raw_key(dataset.name),
         description="the source's columns, types and nullability are what they were",
-        metadata={"kind": "schema"},
+        metadata={"kind": "schema", "layer": str(Layer.SCHEMA)},
     )
+    return partitioned([spec], to_dagster(dataset.partitions))[0]
 
 
 def report(
@@ -87,7 +92,8 @@ def report(
     dataset: Dataset,
     events: Sequence[DriftEvent],
     lineage: Lineage,
-) -> dg.AssetCheckResult:
+    loaded: BatchReport,
+) -> Checked:
     """Tell of what a load met: an observation for each change, and the check's result.
 
     Args:
@@ -95,7 +101,33 @@ def report(
         dataset: The dataset.
         events: What each partition of the run met.
         lineage: Which assets are made from which.
+        loaded: What became of each partition.
     """
+    return Checked(_result(context, dataset, events, lineage), _verdicts(events, loaded))
+
+
+def _verdicts(events: Sequence[DriftEvent], loaded: BatchReport) -> dict[str, Verdict]:
+    """What each partition met; one that could not be read at all has shown no schema."""
+    met: dict[str, list[DriftEvent]] = {}
+    for event in events:
+        met.setdefault(event.partition, []).append(event)
+    found = dict.fromkeys([*loaded.good, *loaded.also], Verdict(passed=True))
+    for partition, changes in met.items():
+        blocked = [each for each in changes if each.decision == "blocked"]
+        found[partition] = Verdict(
+            passed=False,
+            severity=dg.AssetCheckSeverity.ERROR if blocked else dg.AssetCheckSeverity.WARN,
+            description=" ".join(each.text for each in blocked or changes),
+        )
+    return found
+
+
+def _result(
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    events: Sequence[DriftEvent],
+    lineage: Lineage,
+) -> dg.AssetCheckResult:
     key = describe.raw_key(dataset.name)
     changes = _by_change(events)
     if not changes:

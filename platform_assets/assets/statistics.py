@@ -13,8 +13,11 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.assets import describe
+from platform_assets.assets.evaluations import Checked, Verdict, partitioned
+from platform_assets.assets.partitions import to_dagster
 from platform_assets.assets.reporting import SHOWN_PARTITIONS
 from platform_assets.dataset import Dataset
+from platform_assets.pipeline import gates
 from platform_assets.pipeline.steps import BatchReport
 from platform_assets.quality import findings
 from platform_assets.quality.findings import Finding, Standing
@@ -67,11 +70,11 @@ class Statistics:
             "findings": len(about),
         }
 
-    def check_results(self) -> list[dg.AssetCheckResult]:
-        """A result for each check: not passed where a partition is odd."""
+    def check_results(self) -> list[Checked]:
+        """What each check says: not passed where a partition is odd."""
         return [self._result(check) for check in self.dataset.statistics.checks]
 
-    def _result(self, check: str) -> dg.AssetCheckResult:
+    def _result(self, check: str) -> Checked:
         about = [each for each in self.found if each.check_name == check]
         told = [each for each in about if each.severity != "info"]
         stops = any(each.severity == "error" for each in told)
@@ -82,7 +85,7 @@ class Statistics:
         }
         if about:
             metadata["findings"] = dg.MetadataValue.table(_records(about))
-        return dg.AssetCheckResult(
+        result = dg.AssetCheckResult(
             asset_key=describe.cleaned_key(self.dataset.name),
             check_name=check,
             passed=not told,
@@ -90,12 +93,28 @@ class Statistics:
             description=told[0].message if told else CHECKS[check],
             metadata=metadata,
         )
+        judged = (k for k, entry in self.report.entries.items() if gates.was_judged(entry))
+        return Checked(
+            result, {key: _verdict([e for e in about if e.partition == key]) for key in judged}
+        )
+
+
+def _verdict(about: Sequence[Finding]) -> Verdict:
+    """What a check says of one partition."""
+    told = [each for each in about if each.severity != "info"]
+    stops = any(each.severity == "error" for each in told)
+    return Verdict(
+        passed=not told,
+        severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
+        description=told[0].message if told else None,
+        metadata={"findings": dg.MetadataValue.table(_records(about))} if about else {},
+    )
 
 
 def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
     """One check for each of a dataset's statistics."""
     key = describe.cleaned_key(dataset.name)
-    return [
+    specs = [
         dg.AssetCheckSpec(
             check,
             asset=key,
@@ -104,6 +123,7 @@ def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
         )
         for check in dataset.statistics.checks
     ]
+    return partitioned(specs, to_dagster(dataset.partitions))
 
 
 def _records(found: Sequence[Finding]) -> list[dg.TableRecord]:

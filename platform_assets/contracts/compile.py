@@ -21,7 +21,9 @@ from pandera.errors import SchemaInitError
 from platform_assets.contracts import docs, judge, pii, python_rules
 from platform_assets.contracts.casts import TEXT, cast
 from platform_assets.contracts.columns import Column, Place, describe_columns
+from platform_assets.contracts.fields import Severity
 from platform_assets.contracts.model import Contract
+from platform_assets.contracts.policies import with_severities
 from platform_assets.contracts.rules import Rule, build_rules
 from platform_assets.errors import ContractError
 from platform_assets.sql import quote_identifier as q
@@ -159,8 +161,12 @@ class CompiledContract:
         found = self.column(column) if isinstance(column, str) else column
         text = (f"{q(alias)}." if alias else "") + q(found.source)
         whole = cast(text, found.type, found.format, source_types.get(found.source.lower(), TEXT))
-        # A warning does not reject a row: its text may be anything.
-        return whole.trusted if judged and found.severity == "error" else whole.sql
+        return whole.trusted if judged and self._is_castable(found) else whole.sql
+
+    def _is_castable(self, column: Column) -> bool:
+        """Whether a row that was not rejected can be cast: a warning lets any text through."""
+        casts = (r for r in self.rules if r.kind == "cast" and r.columns == (column.name,))
+        return all(rule.severity == "error" for rule in casts)
 
     def judge_sql(
         self,
@@ -272,12 +278,19 @@ class CompiledContract:
 
 
 @cache
-def compile_contract(contract: type[Contract], dataset: str) -> CompiledContract:
+def compile_contract(
+    contract: type[Contract],
+    dataset: str,
+    severities: tuple[tuple[str, Severity], ...] = (),
+    unique_across: tuple[str, ...] = (),
+) -> CompiledContract:
     """Compile a contract; the result is cached.
 
     Args:
         contract: A subclass of `Contract`.
         dataset: Name of the dataset that it describes.
+        severities: What the dataset's policies give to single rules instead of their columns'.
+        unique_across: Columns that together have no value in two partitions.
 
     Returns:
         The compiled contract.
@@ -305,7 +318,7 @@ def compile_contract(contract: type[Contract], dataset: str) -> CompiledContract
             found="a parser",
             fix="Change the rows in the source's SQL or after the cleaned layer.",
         )
-    rules = build_rules(place, columns, schema)
+    rules = with_severities(build_rules(place, columns, schema, unique_across), severities)
     description = inspect.cleandoc(contract.__doc__ or "")
     return CompiledContract(
         dataset=dataset,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandera.pandas as pandera
 from pandera.errors import SchemaInitError
 
-Severity = Literal["error", "warn"]
+Severity = Literal["error", "warn", "info"]
 Pii = Literal["hash", "mask", "drop"]
 
 OPTIONS_KEY = "platform_assets"
@@ -57,7 +57,8 @@ def Field(
             first is the present name and the others are former ones, by which a delivery may
             still call it; the raw table has the present one.
         severity: What a broken rule of this column does: "error" sends the row to quarantine,
-            "warn" only says so. It covers every rule of the column.
+            "warn" publishes it and says so, "info" publishes it and only counts it. It covers
+            every rule of the column; `Dataset(rules=...)` gives a single rule another.
         pii: How a personal value leaves for the cleaned layer: "hash" (keyed), "mask" or "drop".
         references: "dataset.column" in which every value must be found.
         decimal: Precision and scale of a `Decimal` column.

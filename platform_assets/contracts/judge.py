@@ -8,7 +8,7 @@ columns once, however often the next one names them, so nothing is cast or looke
 1. `probe`: the source's columns, and the engine's own TRY_CAST of each.
 2. `typed`: the typed columns under the contract's names, the text behind them, passthrough.
 3. `looked`: plus one flag for each rule that looks beyond its row (references, unique).
-4. `judged`: plus `rejected` and `warned`: does any rule of that severity break?
+4. `judged`: plus `rejected` and `noted`: is a rule of severity error broken, or a lower one?
 5. The verdict. Only a row that breaks something builds a list of names.
 """
 
@@ -46,7 +46,7 @@ def judge_sql(
     Args:
         place: The contract, for errors.
         columns: Its columns.
-        rules: Its rules; Python's are left out.
+        rules: Its rules; those that need more than the relation and references are left out.
         request: The relation of text to judge and what to keep of it.
 
     Returns:
@@ -56,7 +56,7 @@ def judge_sql(
         ContractError: The passthrough or partition column does not fit.
     """
     _examine(place, columns, rules, request)
-    compiled = [r for r in rules if r.kind != "python"]
+    compiled = [r for r in rules if r.kind not in ("python", "unique_across")]
     uniques = [r for r in compiled if r.kind == "unique"]
     typed = _typed(columns, request)
     ctes = []
@@ -71,8 +71,8 @@ def judge_sql(
     looked = _looked(typed, compiled, columns, request)
     broken = {r.name: r.violation or q(_flag(r)) for r in compiled}
     judged = (
-        f"SELECT *, {_any(broken, compiled, 'error')} AS __rejected,"
-        f" {_any(broken, compiled, 'warn')} AS __warned FROM {looked}"
+        f"SELECT *, {_any(broken, compiled, ('error',))} AS __rejected,"
+        f" {_any(broken, compiled, ('warn', 'info'))} AS __noted FROM {looked}"
     )
     with_ = f"WITH {', '.join(ctes)} " if ctes else ""
     kept = ", ".join(q(n) for n in [*(c.name for c in columns), *request.passthrough])
@@ -202,8 +202,8 @@ def _looked(typed: str, rules: list[Rule], columns: tuple[Column, ...], request:
     return f"(SELECT typed.*, {', '.join(flags)} FROM {relation}{''.join(joins)}) AS looked"
 
 
-def _any(broken: dict[str, str], rules: list[Rule], severity: str) -> str:
-    chosen = [broken[r.name] for r in rules if r.severity == severity]
+def _any(broken: dict[str, str], rules: list[Rule], severities: Sequence[str]) -> str:
+    chosen = [broken[r.name] for r in rules if r.severity in severities]
     return f"coalesce({' OR '.join(chosen)}, false)" if chosen else "false"
 
 
@@ -212,6 +212,6 @@ def _names(broken: dict[str, str]) -> str:
         return "CAST(NULL AS VARCHAR[])"
     cases = ", ".join(f"CASE WHEN {sql} THEN {quote_literal(n)} END" for n, sql in broken.items())
     return (
-        "CASE WHEN __rejected OR __warned"
+        "CASE WHEN __rejected OR __noted"
         f" THEN list_filter([{cases}], lambda name: name IS NOT NULL) END"
     )

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from pandera.api.checks import Check
 from pandera.pandas import DataFrameSchema
 
 from platform_assets.contracts.checks import SHORT_NAMES, compile_check
 from platform_assets.contracts.columns import Column, Place
+from platform_assets.contracts.comparisons import comparison_of
 from platform_assets.contracts.fields import Severity
 from platform_assets.sql import quote_identifier
 
-Kind = Literal["cast", "not_null", "check", "unique", "reference", "python"]
+Kind = Literal["cast", "not_null", "check", "unique", "reference", "python", "unique_across"]
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
@@ -36,7 +37,7 @@ class Rule:
     description: str
     violation: str | None = None
     """SQL over the typed columns and `text_column` of each; true for a row that breaks the rule,
-    else false or NULL. None for unique, reference and python rules, which need more than a row."""
+    else false or NULL. None for rules that need more than a row, and those in Python."""
     references: tuple[str, str] | None = None
     check: Check | None = field(default=None, compare=False, repr=False)
 
@@ -44,6 +45,11 @@ class Rule:
     def broken(self) -> str | None:
         """`violation` as an expression that is never NULL."""
         return None if self.violation is None else f"coalesce({self.violation}, false)"
+
+
+def strictest(severities: Sequence[Severity]) -> Severity:
+    """The severity of a rule of several columns: the strictest of theirs; error for none."""
+    return next((s for s in get_args(Severity) if s in severities), "error")
 
 
 def text_column(column: str) -> str:
@@ -59,7 +65,10 @@ def text_column(column: str) -> str:
 
 
 def build_rules(
-    place: Place, columns: tuple[Column, ...], schema: DataFrameSchema
+    place: Place,
+    columns: tuple[Column, ...],
+    schema: DataFrameSchema,
+    unique_across: tuple[str, ...] = (),
 ) -> tuple[Rule, ...]:
     """List the rules of a contract: of rows first, then unique ones, then those in Python.
 
@@ -67,6 +76,7 @@ def build_rules(
         place: The contract, for errors.
         columns: Its columns.
         schema: pandera's schema of it.
+        unique_across: Columns that together have no value in two partitions.
 
     Returns:
         The rules; their order is the order in which a verdict lists them.
@@ -78,8 +88,9 @@ def build_rules(
     keys = {c.name for c in columns if c.key}
     found = [r for c in columns for r in _of_column(place, c, schema.columns[c.name].checks)]
     found += _uniques(place, by_name, keys, schema)
-    found += [_python(place, None, check) for check in schema.checks]
-    order = {"unique": 1, "python": 2}
+    found += [_of_rows(place, by_name, check) for check in schema.checks]
+    found += _across(place, by_name, unique_across)
+    order = {"unique": 1, "python": 2, "unique_across": 3}
     rules = tuple(sorted(found, key=lambda r: order.get(r.kind, 0)))
     for name, count in Counter(r.name for r in rules).items():
         if count > 1:
@@ -142,12 +153,33 @@ def _of_check(place: Place, column: Column, check: Check) -> Rule:
     return Rule(
         f"{column.name}__{SHORT_NAMES[str(check.registry_name)]}",
         (column.name,),
-        "warn" if check.raise_warning else column.severity,
+        _severity(check, column.severity),
         "check" if compiled.violation is not None else "python",
         compiled.description,
         compiled.violation,
         check=None if compiled.violation is not None else check,
     )
+
+
+def _of_rows(place: Place, columns: dict[str, Column], check: Check) -> Rule:
+    """A check of whole rows: a comparison of two columns is SQL, all others are Python's."""
+    comparison = comparison_of(check)
+    if comparison is None:
+        return _python(place, None, check)
+    comparison.examine(place, columns)
+    both = (comparison.left, comparison.right)
+    return Rule(
+        str(check.name),
+        both,
+        comparison.severity or strictest([columns[name].severity for name in both]),
+        "check",
+        comparison.said,
+        comparison.violation,
+    )
+
+
+def _severity(check: Check, of_column: Severity) -> Severity:
+    return "warn" if check.raise_warning and of_column == "error" else of_column
 
 
 def _python(place: Place, column: Column | None, check: Check) -> Rule:
@@ -173,10 +205,32 @@ def _python(place: Place, column: Column | None, check: Check) -> Rule:
     return Rule(
         f"{column.name}__{called}" if column else called,
         (column.name,) if column else (),
-        "warn" if check.raise_warning else severity,
+        _severity(check, severity),
         "python",
         said or f"{subject} passes {called}({shown})",
         check=check,
+    )
+
+
+def _across(place: Place, columns: dict[str, Column], names: tuple[str, ...]) -> Iterator[Rule]:
+    """The rule that a value is in one partition alone."""
+    if not names:
+        return
+    unfit = [n for n in names if n not in columns or columns[n].pii in ("mask", "drop")]
+    if unfit or len(set(names)) < len(names):
+        fit = [n for n, column in columns.items() if column.pii not in ("mask", "drop")]
+        raise place.error(
+            "unique_across does not name columns whose values can be told apart when published.",
+            expected=f"a tuple of different names out of {', '.join(fit)}",
+            found=repr(names),
+            fix='Correct unique_across; one column is written with a comma: ("order_id",).',
+        )
+    yield Rule(
+        "__".join(("unique_across", *names)),
+        names,
+        strictest([columns[name].severity for name in names]),
+        "unique_across",
+        f"({', '.join(names)}) is in no other partition",
     )
 
 
@@ -203,9 +257,7 @@ def _uniques(
             fix="Correct Config.unique.",
         )
     if not (keys and keys <= set(group)):
-        severity: Severity = (
-            "error" if any(columns[n].severity == "error" for n in group) else "warn"
-        )
+        severity = strictest([columns[name].severity for name in group])
         yield Rule(
             "__".join(("unique", *group)),
             group,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from platform_assets.contracts import Contract, EventTime, Field, Key
+from platform_assets.contracts import Compare, Contract, EventTime, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily
 from platform_assets.sources.files import CsvFiles
@@ -29,6 +29,8 @@ class Order(Contract):
     country: str = Field(str_length={"min_value": 2, "max_value": 2}, description="Delivered to.")
     ordered_at: datetime = EventTime(description="When it was placed (UTC).")
     updated_at: datetime = Field(cursor=True, description="When this version was made (UTC).")
+
+    updated_after_ordered = Compare("updated_at", ">=", "ordered_at")
 
 
 orders = Dataset(

@@ -41,7 +41,7 @@ class ColumnOptions(Strict):
     key: bool = False
     event_time: bool = False
     cursor: bool = False
-    severity: Literal["error", "warn"] = "error"
+    severity: Literal["error", "warn", "info"] = "error"
     pii: Literal["hash", "mask", "drop"] | None = None
     references: str | None = None
     format: str | None = None

@@ -30,6 +30,7 @@ from platform_assets.declared.kinds import (
     named,
     options_model,
 )
+from platform_assets.declared.rules import RuleOptions, policies
 from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
@@ -71,6 +72,8 @@ class EntryOptions(Strict):
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
     on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
+    rules: dict[str, RuleOptions] = Field(default_factory=dict)
+    unique_across: list[str] = Field(default_factory=list)
 
 
 class _Top(Strict):
@@ -141,6 +144,7 @@ class Entry:
             SettingsError: The entry, or the file of a pinned contract, is of the wrong form.
         """
         contract, document, place = self._contract()
+        rules = policies(self.document, (*self.place, "rules"), self.options.rules)
         try:
             return Dataset(
                 name=self.name,
@@ -154,6 +158,8 @@ class Entry:
                 max_bad_share=self.options.max_bad_share,
                 on_failed_upstream=self.options.on_failed_upstream,
                 statistics=self.options.statistics.build(),
+                rules=rules,
+                unique_across=tuple(self.options.unique_across),
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,
@@ -172,8 +178,11 @@ class Entry:
         column = (*contract, "columns", error.where.rpartition(", column ")[2])
         if column in document.marks:
             return document.where(column)
-        key = (*self.place, error.where.rpartition(", ")[2])
-        return self.document.where(key if key in self.document.marks else self.place)
+        name = error.where.rpartition(", ")[2]
+        for key in ((*self.place, name), (*self.place, "rules", name)):
+            if key in self.document.marks:
+                return self.document.where(key)
+        return self.document.where(self.place)
 
     def _shared_arguments(self, contract: type[Contract]) -> dict[str, object]:
         """What the source wants to know of what the entry says for the dataset."""

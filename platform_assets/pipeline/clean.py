@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError, PublishError
-from platform_assets.pipeline import history, versions
+from platform_assets.pipeline import gates, history, versions
 from platform_assets.pipeline.contract_plan import follow_contract
+from platform_assets.pipeline.gates import CONTRACT, ENGINE
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
@@ -45,11 +46,10 @@ from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
-from platform_assets.warehouse.quarantine import RowStatus
+from platform_assets.warehouse.quarantine import Resolved, RowStatus
 from platform_assets.warehouse.tally import Tally
 
 RECONCILE = "reconcile"
-CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
 
@@ -68,12 +68,23 @@ class _MovedError(Exception):
     """Stops a transaction: what its rows were judged against is no longer what stands."""
 
 
+class _StoppedError(Exception):
+    """Stops a judgement: a partition of the batch takes no values, as others were told it does.
+
+    Those before it, it, and those after it are judged one after the other.
+    """
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+
 def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     """Judge partitions of a dataset and publish those that pass, with their quarantine.
 
-    A partition is stopped where its share of rejected rows is above the dataset's limit, or where
-    its rows do not add up; it keeps what it had, and its rejected rows are in the quarantine as
-    ``blocked``.
+    A partition is stopped where its share of rejected rows is above the dataset's limit, where a
+    rule's rows are above that rule's, or where its rows do not add up; it keeps what it had, and
+    the rows that stopped it are in the quarantine as ``blocked``.
 
     Args:
         step: What to work on and with.
@@ -143,6 +154,7 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         step.dataset.compiled.version,
         str(step.dataset.max_bad_share),
         step.key_version,
+        *gates.demands(step.dataset),
         # One that is asked for later makes all partitions due, and is made of all versions.
         *(("history",) if step.dataset.history else ()),
         *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
@@ -165,7 +177,7 @@ def _clean_batch(
         entry = replace(
             step.entry(asset, each.key, Status.FAILED),
             bytes=each.raw.bytes,
-            stopped_by="engine",
+            stopped_by=ENGINE,
             message=describe(error),
         )
         record_alone(step, [entry])
@@ -190,6 +202,14 @@ def _judge_and_publish(
             return _publish_judged(step, asset, batch, standing, since, started)
         except _MovedError:
             continue
+        except _StoppedError as stop:
+            at = stop.at
+            return [
+                entry
+                for part in (batch[:at], batch[at : at + 1], batch[at + 1 :])
+                if part
+                for entry in _judge_and_publish(step, asset, part, since, started)
+            ]
     raise PartitionError(
         "Other runs kept changing what the rows are judged against",
         where=f"dataset {step.dataset.name}, partition {batch[0].key}",
@@ -210,11 +230,15 @@ def _publish_judged(
     with judge(step, Scope([each.key for each in batch], since)) as judgement:
         resolved = _resolved(step, judgement)
         entries = {
-            each.key: _entry(step, asset, each, judgement, resolved.get(each.key, 0))
+            each.key: _entry(step, asset, each, judgement, resolved.get(each.key, Resolved()))
             for each in batch
         }
         odd: list[Finding] = []
+        gates.hold_back(step, entries.values())
         while True:
+            stopped = [n for n, e in enumerate(batch) if entries[e.key].status is Status.FAILED]
+            if step.dataset.unique_across and stopped and len(batch) > 1:
+                raise _StoppedError(stopped[0])
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing, odd)
@@ -231,7 +255,7 @@ def _publish_judged(
                 )
 
 
-def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
+def _resolved(step: Step, judgement: Judgement) -> dict[str, Resolved]:
     """Rejected rows that a person has resolved, by partition."""
     counts = judgement.counts
     if judgement.scope.since is not None:
@@ -244,7 +268,7 @@ def _resolved(step: Step, judgement: Judgement) -> dict[str, int]:
 
 
 def _entry(
-    step: Step, asset: str, each: Waiting, judgement: Judgement, resolved: int
+    step: Step, asset: str, each: Waiting, judgement: Judgement, resolved: Resolved
 ) -> LedgerEntry:
     """What becomes of a partition; rejected rows that a person has resolved do not stop it."""
     counts = onto(judgement.counts[each.key], each, judgement.scope)
@@ -257,28 +281,10 @@ def _entry(
         bytes=each.raw.bytes,
         input_fingerprint=each.fingerprint,
     )
-    limit = step.dataset.max_bad_share
-    left = counts.rejected - resolved
-    share = left / counts.extracted if counts.extracted else 0.0
-    if share <= limit:
+    found = gates.stop(step.dataset, each.key, counts, resolved)
+    if found is None:
         return entry
-    blocking = {
-        rule.name: counts.broken[rule.name]
-        for rule in step.dataset.compiled.rules
-        if rule.severity == "error" and counts.broken.get(rule.name)
-    }
-    worst = max(blocking, key=lambda name: blocking[name])
-    error = PartitionError(
-        f"Too many rows break a rule: {worst}",
-        where=f"dataset {step.dataset.name}, partition {each.key}",
-        expected=f"at most {limit:.1%} of rows rejected",
-        found=f"{left:,} of {counts.extracted:,} rows ({share:.1%}); "
-        + ", ".join(f"{name}: {rows:,}" for name, rows in blocking.items()),
-        fix="see the rows: platform-assets quarantine list --dataset "
-        f"{step.dataset.name} --partition {each.key}; then have them corrected at the source, "
-        "correct the contract, resolve those that are to stay out, or raise max_bad_share",
-    )
-    return replace(entry, status=Status.FAILED, stopped_by=worst, message=describe(error))
+    return replace(entry, status=Status.FAILED, stopped_by=found.rule, message=found.message)
 
 
 def _publish(
@@ -336,7 +342,7 @@ def _publish(
                     - carried.get(key, 0),
                 )
                 entries[number] = ledger.tallied(counted, tally.changes[key])
-        off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
+        off = {e.partition: gates.unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:
             raise _UnreconciledError(messages)
@@ -363,24 +369,4 @@ def _publish(
         ),
         audit=audit,
         commit_with=commit_with,
-    )
-
-
-def _unreconciled(dataset: str, entry: LedgerEntry) -> str:
-    """What is wrong where a partition's rows do not add up; empty where they do.
-
-    Each term was counted in its own place: extracted in the raw table, cleaned in the cleaned
-    table, quarantined in the quarantine, deduplicated among the copies that were left out.
-    """
-    total = entry.cleaned + entry.quarantined + entry.deduplicated
-    if total == entry.extracted:
-        return ""
-    return describe(
-        PartitionError(
-            "Rows do not add up",
-            where=f"dataset {dataset}, partition {entry.partition}",
-            expected=f"extracted {entry.extracted:,} = cleaned + quarantined + deduplicated",
-            found=f"{entry.cleaned:,} + {entry.quarantined:,} + {entry.deduplicated:,} = {total:,}",
-            fix="another writer may have changed the raw rows meanwhile: run the partition again",
-        )
     )

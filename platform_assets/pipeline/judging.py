@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from platform_assets.pipeline import versions
+from platform_assets.pipeline import across, versions
 from platform_assets.pipeline.raw_table import source_types
 from platform_assets.pipeline.steps import Step
 from platform_assets.pipeline.temporary import (
@@ -135,6 +135,7 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
     try:
         condition = _condition(step, scope)
         find_verdicts(step, condition)
+        _judge_across(step, partitions, condition)
         if step.dataset.history:
             note_rejected(step, VERDICTS, REJECTED)
         if step.dataset.has_versions:
@@ -278,9 +279,8 @@ def _judge_python(step: Step, condition: str, into: str) -> None:
         )
     if not any(part.num_rows for part in found):
         return
-    warnings = [rule.name for rule in compiled.python_rules if rule.severity == "warn"]
     blocking = " OR ".join(
-        f"rule = {quote_literal(n.name)}" for n in compiled.python_rules if n.name not in warnings
+        f"rule = {quote_literal(r.name)}" for r in compiled.python_rules if r.severity == "error"
     )
     step.lake.register("_python_verdicts", pa.concat_tables(found))
     try:
@@ -301,6 +301,14 @@ def _judge_python(step: Step, condition: str, into: str) -> None:
         )
     finally:
         step.lake.unregister("_python_verdicts")
+
+
+def _judge_across(step: Step, partitions: Sequence[str], condition: str) -> None:
+    """Add the verdicts on rows that repeat a value of another partition."""
+    rule = across.rule_of(step.dataset)
+    if rule is not None:
+        good = f"rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected)"
+        across.find_taken(step, rule, partitions, typed_rows(step, f"{condition} AND {good}"))
 
 
 def typed_rows(step: Step, condition: str) -> str:

@@ -22,7 +22,8 @@ class Standing:
         snapshot: Of the lake, before the others were read.
         raw: The publish that the raw rows of each partition stand at.
         cleaned: The snapshot of the publish that its cleaned rows stand at.
-        referred: The snapshot of the newest publish of each dataset referred to.
+        referred: The snapshot of the newest publish of each dataset referred to, and of its own
+            where it is unique across partitions.
         raw_columns: The raw table's; where a type changed, its rows were written anew, with other
             row ids.
     """
@@ -50,6 +51,8 @@ def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
     # The snapshot comes first: what is committed between the queries counts as moved.
     snapshot = current_snapshot(step.lake)
     name = step.dataset.name
+    # A value that another partition has taken meanwhile is taken.
+    own = (name,) if step.dataset.unique_across else ()
     layers = ("raw", "cleaned") if step.dataset.has_versions else ("raw",)
     found = ledger.standing_of(step.lake, [f"{layer}/{name}" for layer in layers], partitions)
     return Standing(
@@ -58,7 +61,7 @@ def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
         {key: entry.snapshot for key, entry in found.get(f"cleaned/{name}", {}).items()},
         {
             other: ledger.last_snapshot(step.lake, f"cleaned/{other}")
-            for other in step.dataset.references
+            for other in (*step.dataset.references, *own)
         },
         migrate.table_columns(step.lake, tables.raw_table(step.dataset.name)),
     )

@@ -6,6 +6,12 @@ Belongs here: the names, and what each table holds. Does not belong here: fillin
 VERDICTS = "_verdicts"
 """``(_rowid, _partition, _broken, _rejected)`` of the rows that break something."""
 
+VALUES = "_values_across"
+"""Of a dataset unique across partitions: the good rows' values, ``_partition`` and ``_rowid``."""
+
+HOLDERS = "_holders_across"
+"""Values that another partition may have, and ``holder``: the partition that has it."""
+
 COPIES = "_copies"
 """``(_rowid, _partition)`` of the rows to leave out: another row of their key stands for them."""
 

@@ -11,7 +11,7 @@ partition again finds the same rows and leaves them, and what is known of them, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
@@ -64,6 +64,19 @@ class Rejected:
     run_id: str
     contract_version: str
     by_load: bool = False
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Rejected rows of a partition that a person has resolved.
+
+    Attributes:
+        rows: How many there are.
+        broken: How many of them break each rule.
+    """
+
+    rows: int = 0
+    broken: Mapping[str, int] = field(default_factory=dict)
 
 
 def store(
@@ -207,14 +220,31 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
 
 def count_resolved(
     connection: Connection, dataset: str, partitions: Sequence[str]
-) -> dict[str, int]:
+) -> dict[str, Resolved]:
     """Rows of each of these partitions that a person has resolved; one without is absent."""
     if not _has_rows(connection, QUARANTINE):
         return {}
-    rows = connection.execute(
-        f"SELECT partition, count(*) FROM {_resolved(dataset, partitions)} GROUP BY 1"
+    return _counted(connection, _resolved(dataset, partitions))
+
+
+def _counted(connection: Connection, rows: str) -> dict[str, Resolved]:
+    """Rows of the quarantine by partition, and by partition and rule."""
+    found = connection.execute(
+        f"""
+        SELECT partition, NULL AS rule, count(*) FROM {rows} GROUP BY 1
+        UNION ALL
+        SELECT partition, rule, count(*)
+        FROM (SELECT partition, unnest(rules) AS rule FROM {rows}) GROUP BY 1, 2
+        """
     ).fetchall()
-    return {str(key): int(count) for key, count in rows}
+    return {
+        str(partition): Resolved(
+            int(count),
+            {str(name): int(n) for key, name, n in found if key == partition and name is not None},
+        )
+        for partition, rule, count in found
+        if rule is None
+    }
 
 
 def _resolved(dataset: str, partitions: Sequence[str]) -> str:
@@ -227,7 +257,7 @@ def _resolved(dataset: str, partitions: Sequence[str]) -> str:
 
 def resolved_among(
     connection: Connection, rejected: Rejected, partitions: Sequence[str]
-) -> dict[str, int]:
+) -> dict[str, Resolved]:
     """How many of the rejected rows a person has resolved, by partition.
 
     Args:
@@ -238,12 +268,13 @@ def resolved_among(
     if not count_resolved(connection, rejected.dataset, partitions):
         return {}
     _stage(connection, rejected, dict.fromkeys(partitions, RowStatus.OPEN))
-    rows = connection.execute(
-        "SELECT partition, count(*) FROM _quarantined WHERE quarantine_id IN "
-        f"(SELECT quarantine_id FROM {_resolved(rejected.dataset, partitions)}) GROUP BY 1"
-    ).fetchall()
+    counts = _counted(
+        connection,
+        "_quarantined WHERE quarantine_id IN "
+        f"(SELECT quarantine_id FROM {_resolved(rejected.dataset, partitions)})",
+    )
     connection.execute("DROP TABLE _quarantined")
-    return {str(key): int(count) for key, count in rows}
+    return counts
 
 
 def count_held(connection: Connection, dataset: str, partitions: Sequence[str]) -> dict[str, int]:

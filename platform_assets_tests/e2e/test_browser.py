@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from platform_assets_tests.e2e.conftest import Shop
+from platform_assets_tests.e2e.conftest import RUN_SECONDS, Shop
+from platform_assets_tests.e2e.product import wait_until
 from platform_assets_tests.e2e.ui import GREEN, RED, Ui
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -81,6 +82,24 @@ def test_checks_say_which_rule_was_broken_how_often(ui: Ui, filled: Shop) -> Non
     for name, state in {"reconciliation": "Succeeded", "partitions_published": "Failed"}.items():
         expect(ui.check(name)).to_contain_text(state)
     ui.picture("checks")
+
+
+def test_a_check_has_a_result_for_each_day(ui: Ui, filled: Shop) -> None:
+    def is_over() -> bool:
+        """Unlike other pages, this one does not follow a run that goes on."""
+        ui.open_check_partitions("cleaned/orders", RULE, filled.asked)
+        return ui.page.get_by_text("In Progress (0)", exact=True).is_visible()
+
+    wait_until("the end of the runs that judge orders", is_over, RUN_SECONDS)
+    expect(ui.page.get_by_text(f"Passed ({len(filled.good)})")).to_be_visible()
+    expect(ui.page.get_by_text("Failed (1)", exact=True)).to_be_visible()
+    for day in filled.good:
+        ui.expect_colour(day, GREEN)
+    ui.expect_colour(filled.spoiled, RED)
+    ui.page.locator(f"[data-tooltip='{filled.spoiled}']").first.click()
+    truth = filled.truth.partitions["orders"][filled.spoiled]
+    said = f"{truth.by_rule[RULE]:,} of {truth.rows:,} rows break: status in"
+    expect(ui.page.get_by_text(said).first).to_be_visible()
 
 
 def test_a_check_lists_the_partitions_that_were_stopped(ui: Ui, filled: Shop) -> None:

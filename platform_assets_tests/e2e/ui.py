@@ -108,6 +108,17 @@ class Ui:
         field.press("Enter")
         expect(self.page.get_by_text(f"{len(partitions)} Partitions Selected")).to_be_visible()
 
+    def open_check_partitions(self, key: str, check: str, partitions: Sequence[str]) -> None:
+        """Open a check's partitions and show a range of them."""
+        self.open_asset(key, "checks", checkDetail=check)
+        # The asset has a tab of that name too, above the check's, and is shown first.
+        expect(self.page.get_by_text("Execution history", exact=True)).to_be_visible()
+        self.page.get_by_text("Partitions", exact=True).last.click()
+        field = self.page.get_by_placeholder("ex: ")
+        field.fill(span(partitions))
+        field.press("Enter")
+        expect(self.page.get_by_text(f"{len(partitions)} Partitions Selected")).to_be_visible()
+
     def dot(self, partition: str) -> Locator:
         """The coloured dot beside a partition in the list."""
         name = self.page.locator(f"[data-tooltip='{partition}']").first

@@ -20,7 +20,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from platform_assets.contracts import CompiledContract, Contract, Field, compile_contract
+from platform_assets.contracts import Compare, CompiledContract, Contract, Field, compile_contract
 from platform_assets.contracts.checks import SHORT_NAMES
 from platform_assets_tests.unit.contracts.support import broken, judge
 
@@ -70,6 +70,7 @@ POOLS: dict[type, list[Any]] = {
         datetime(9999, 12, 31, 23, 59, 59, 999999),
     ],
 }
+SEVERITIES = st.sampled_from(["error", "warn", "info"])
 SQL_TEXTS = [t for t in TEXTS if "\0" not in t]
 
 
@@ -101,7 +102,7 @@ def fields(draw: st.DrawFn, python: type) -> Any:
     return Field(
         nullable=draw(st.booleans()),
         unique=draw(st.integers(0, 3)) == 0,
-        severity=draw(st.sampled_from(["error", "warn"])),
+        severity=draw(SEVERITIES),
         **kwargs,
     )
 
@@ -113,6 +114,13 @@ def contracts(draw: st.DrawFn) -> type[Contract]:
     names = [f"c{n}" for n in range(len(pythons))]
     body: dict[str, Any] = {n: draw(fields(p)) for n, p in zip(names, pythons, strict=True)}
     body["__annotations__"] = dict(zip(names, pythons, strict=True))
+    kinds = body["__annotations__"]
+    alike = [(a, b) for a in names for b in names if a < b and kinds[a] is kinds[b]]
+    if alike and draw(st.booleans()):
+        left, right = draw(st.sampled_from(alike))
+        signs = ["==", "!=", *([] if kinds[left] is bool else ["<", "<=", ">", ">="])]
+        sign, severity = draw(st.sampled_from(signs)), draw(SEVERITIES | st.none())
+        body["compared"] = Compare(left, sign, right, severity=severity)
     if len(names) > 1 and draw(st.booleans()):
         group = draw(st.lists(st.sampled_from(names), min_size=2, max_size=3, unique=True))
         body["Config"] = type("Config", (), {"unique": group})
@@ -165,6 +173,7 @@ def pandera_says(contract: type[Contract], frame: pd.DataFrame) -> list[set[str]
             if "uniqueness" in check:
                 continue
             name = f"{error.schema.name}__{SHORT_NAMES.get(check, 'not_null')}"
+            name = check if check == "compared" else name
             for index in error.failure_cases["index"]:
                 found[index].add(name)
     # pandera's cases of duplicates leave out the nulls; what it compares by is `duplicated`.
