@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from platform_assets.contracts import CompiledContract, Contract, DriftPolicy, compile_contract
@@ -38,6 +39,8 @@ class Dataset:
         statistics: How its partitions are compared with their history.
         history: Whether all good versions of its rows are kept too, each with the time that it
             held; its source must give changes.
+        quarantine_retention: For how long the content of a quarantined row is kept after it was
+            first seen, if it is closed by then; None: for ever.
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -55,6 +58,7 @@ class Dataset:
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     statistics: Statistics = field(default_factory=Statistics)
     history: bool = False
+    quarantine_retention: timedelta | None = None
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -76,6 +80,14 @@ class Dataset:
                 expected="a number from 0 to 1",
                 found=str(self.max_bad_share),
                 fix="ten per cent is 0.10",
+            )
+        if self.quarantine_retention is not None and self.quarantine_retention <= timedelta(0):
+            raise ContractError(
+                "The time for which quarantined rows are kept is none",
+                where=f"dataset {self.name}, quarantine_retention",
+                expected="a time longer than nothing, or None for ever",
+                found=str(self.quarantine_retention),
+                fix="ninety days are timedelta(days=90)",
             )
         if self.marks_deletes and not (self.has_versions and self.compiled.key):
             raise ContractError(

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError, PublishError
-from platform_assets.pipeline import history, versions
+from platform_assets.pipeline import history, overlay, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
@@ -34,7 +34,7 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.quality.findings import Finding
-from platform_assets.warehouse import ledger, quarantine, tables
+from platform_assets.warehouse import corrections, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -88,12 +88,15 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     raw = ledger.published(step.lake, f"raw/{name}", partitions)
     standing = ledger.latest(step.lake, asset, partitions, (Status.PUBLISHED, Status.FAILED))
     moved = _moved_references(step, standing)
+    corrected = corrections.digests(step.lake, name, partitions)
+    # An old version that was given another key may decide over a new one.
+    unmergeable = step.force or overlay.changes_keys(step)
     waiting, idle = [], []
     for key in partitions:
         if key not in raw:
             idle.append(_never_loaded(step, asset, key))
             continue
-        fingerprint = _fingerprint(step, raw[key])
+        fingerprint = _fingerprint(step, raw[key], corrected)
         last = standing.get(key)
         same = (
             last is not None
@@ -104,7 +107,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         if last is not None and same and not step.force:
             idle.append(replace(last, run_id=step.run_id, status=Status.UNCHANGED))
         else:
-            mergeable = last if not step.force and key not in moved else None
+            mergeable = last if not unmergeable and key not in moved else None
             waiting.append(Waiting(raw[key], fingerprint, mergeable))
     record_alone(step, idle)
     entries.update((entry.partition, entry) for entry in idle)
@@ -127,7 +130,7 @@ def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishEr
     return BatchReport(asset, {entry.partition: entry for entry in stopped})
 
 
-def _fingerprint(step: Step, raw: LedgerEntry) -> str:
+def _fingerprint(step: Step, raw: LedgerEntry, corrected: Mapping[str, str]) -> str:
     """What the cleaned rows depend on beyond the code."""
     demands = (
         step.dataset.compiled.version,
@@ -136,6 +139,7 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         # One that is asked for later makes all partitions due, and is made of all versions.
         *(("history",) if step.dataset.history else ()),
         *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
+        *((corrected[raw.partition],) if raw.partition in corrected else ()),
     )
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
@@ -198,12 +202,15 @@ def _judge_and_publish(
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
         standing = standing_of(step, [each.key for each in batch])
-        raw = standing.raw
-        batch = [Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
+        raw, corrected = standing.raw, standing.corrections
+        batch = [
+            Waiting(raw[e.key], _fingerprint(step, raw[e.key], corrected), e.last) for e in batch
+        ]
         if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
-            return _publish_judged(step, asset, batch, standing, since, started)
+            with overlay.corrected(step, [each.key for each in batch]) as own:
+                return _publish_judged(own, asset, batch, standing, since, started)
         except _MovedError:
             continue
     raise PartitionError(
@@ -328,6 +335,7 @@ def _publish(
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if has_moved(step, standing):
             raise _MovedError
+        overlay.settle(step, list(statuses))
         released = quarantine.store(
             connection,
             judgement.rejected(step),

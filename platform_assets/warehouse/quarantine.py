@@ -105,8 +105,8 @@ def store(
 def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
     """Release what is no longer bad, re-tell what is bad for other reasons, keep the rest.
 
-    A released row that is bad again takes its place again: an identity is there once. A resolved
-    one stays as it is for as long as it is bad.
+    A released row that is bad again takes its place again, with its content where that was erased:
+    an identity is there once. A resolved one stays as it is for as long as it is bad.
     """
     no_longer = (
         f"{own} AND ({judged}) AND status IN {literal_list((*ACTIVE, RowStatus.RESOLVED))} "
@@ -131,6 +131,7 @@ def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
                OR contract_version <> new_contract_version)
         """
     )
+    _restore(connection, own)
     connection.execute(
         "DELETE FROM _quarantined WHERE quarantine_id IN "
         f"(SELECT quarantine_id FROM {QUARANTINE} WHERE {own})"
@@ -138,13 +139,20 @@ def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
     return {str(key): int(rows) for key, rows in released}
 
 
-def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
-    """Lay out the rejected rows in a temporary table, as the quarantine will hold them.
+def _restore(connection: Connection, own: str) -> None:
+    """Give rows that are bad again the content that was erased while they were closed."""
+    erased = f"{own} AND original_row IS NULL AND status IN {literal_list(ACTIVE)}"
+    if _has_rows(connection, f"{QUARANTINE} WHERE {erased}"):
+        connection.execute(
+            f"UPDATE {QUARANTINE} SET original_row = new_original_row, row_key = new_row_key "
+            "FROM (SELECT quarantine_id AS new_id, original_row AS new_original_row, "
+            "row_key AS new_row_key FROM _quarantined) "
+            f"WHERE {erased} AND quarantine_id = new_id"
+        )
 
-    A row's number in its file follows from the raw table's row ids, which keep each file's order.
-    Where a file's rows stand together, as nearly always, that is a subtraction; only the few
-    files whose rows were written in several pieces are counted through.
-    """
+
+def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
+    """Lay out the rejected rows in a temporary table, as the quarantine will hold them."""
     picked = in_partitions(list(statuses))
     original = ", ".join(
         f"{quote_identifier(name)} := r.{quote_identifier(name)}" for name in rejected.raw_columns
@@ -167,18 +175,7 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
         WITH verdicts AS (
             SELECT * FROM {rejected.verdicts} WHERE _rejected AND {picked}
         ),
-        files AS (
-            SELECT {FILE_COLUMN}, min(rowid) AS first, max(rowid) - min(rowid) + 1 AS span,
-                   count(*) AS rows
-            FROM {rejected.raw_table} WHERE {counted} GROUP BY 1
-        ),
-        scattered AS (
-            SELECT rowid AS _rowid,
-                   row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) AS number
-            FROM {rejected.raw_table}
-            WHERE {counted}
-              AND {FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM files WHERE span <> rows)
-        ),
+        {numbering(rejected.raw_table, counted)},
         rows AS (
             SELECT v._rowid, v._broken, r.{PARTITION_COLUMN} AS partition,
                    r.{FILE_COLUMN} AS source_file,
@@ -203,6 +200,32 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
         FROM numbered
         """
     )
+
+
+def numbering(raw_table: str, counted: str) -> str:
+    """The common table expressions ``files`` and ``scattered``, which tell a row's number.
+
+    A row's number in its file follows from the raw table's row ids, which keep each file's order.
+    Where a file's rows stand together, as nearly always, that is a subtraction; only the few
+    files whose rows were written in several pieces are counted through.
+
+    Args:
+        raw_table: The raw table, quoted.
+        counted: SQL that picks all rows of the files in question.
+    """
+    return f"""
+        files AS (
+            SELECT {FILE_COLUMN}, min(rowid) AS first, max(rowid) - min(rowid) + 1 AS span,
+                   count(*) AS rows
+            FROM {raw_table} WHERE {counted} GROUP BY 1
+        ),
+        scattered AS (
+            SELECT rowid AS _rowid, {FILE_COLUMN},
+                   row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) AS number
+            FROM {raw_table}
+            WHERE {counted}
+              AND {FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM files WHERE span <> rows)
+        )"""
 
 
 def count_resolved(

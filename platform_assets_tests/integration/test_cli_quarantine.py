@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.cli.quarantine import MASK
 from platform_assets.datasets.customers import customers
 from platform_assets.demo import generate
 from platform_assets.pipeline import Step, clean, load_raw
 from platform_assets.resources import lake_config
 from platform_assets.warehouse.lake import connect
+from platform_assets.warehouse.quarantine_export import MASK
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.integration.test_cli import call, platform_assets
 
