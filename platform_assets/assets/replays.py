@@ -135,6 +135,21 @@ def replay_file(site: Site, file: Path, *, reason: str, author: str) -> tuple[Re
     return make_replay(site, taken.replay), taken
 
 
+def file_says_which(where: str) -> SettingsError:
+    """The refusal of a file together with words on which rows.
+
+    Args:
+        where: Where the file was named.
+    """
+    return SettingsError(
+        "A file of edited rows says itself which rows are meant",
+        where=where,
+        expected="nothing else that picks rows",
+        found="something else",
+        fix="leave it out, or leave the file out",
+    )
+
+
 def replay_withdrawn(site: Site, picked: Picked, *, reason: str, author: str) -> Replayed | None:
     """Take corrections back, and judge their rows as they came.
 

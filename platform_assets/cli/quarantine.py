@@ -7,7 +7,7 @@ Belongs here: arguments and output, with personal data masked. Does not belong h
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +28,6 @@ from platform_assets.cli.quarantine_options import (
     masked,
     open_lake,
     picked_rows,
-    shown_columns,
 )
 from platform_assets.errors import PartitionError
 
@@ -87,7 +86,7 @@ def show_row(
                 fix="platform-assets quarantine list --json shows whole ids",
             )
         told = found[0]
-        identity, safe = told["quarantine_id"], visible.get(told["dataset"], set())
+        identity, safe = told["quarantine_id"], visible.get(told["dataset"], frozenset())
         told["corrections"] = [
             {**vars(each), "corrected_row": masked(each.corrected_row, safe)}
             for each in corrections.of_row(connection, identity)
@@ -141,7 +140,7 @@ def export_rows(
     from platform_assets.warehouse.quarantine_export import export
 
     examine_ending(to, "option --to")
-    visible = shown_columns(dataset_named(dataset, f"option --dataset {dataset}"))
+    visible = dataset_named(dataset, f"option --dataset {dataset}").compiled.shown_columns
     picked = picked_rows((), dataset, partition, rule, run, older_than, status)
     to.parent.mkdir(parents=True, exist_ok=True)
     with open_lake() as connection:
@@ -152,18 +151,19 @@ def export_rows(
 @contextmanager
 def _rows(
     picked: Picked, limit: int | None
-) -> Iterator[tuple[Connection, list[dict[str, Any]], Mapping[str, set[str]]]]:
+) -> Iterator[tuple[Connection, list[dict[str, Any]], Mapping[str, Collection[str]]]]:
     """Rows as a person may see them, the lake that they are from, and which columns are shown."""
     from platform_assets.declared.catalogue import every_dataset
     from platform_assets.warehouse.quarantine_work import find
 
     with open_lake() as connection:
-        safe = {each.name: shown_columns(each) for each in every_dataset()}
+        safe = {each.name: each.compiled.shown_columns for each in every_dataset()}
         found = find(connection, picked, limit)
-        yield connection, [_masked(row, safe.get(row.dataset, set())) for row in found], safe
+        shown = [_masked(row, safe.get(row.dataset, frozenset())) for row in found]
+        yield connection, shown, safe
 
 
-def _masked(row: QuarantinedRow, visible: set[str]) -> dict[str, Any]:
+def _masked(row: QuarantinedRow, visible: Collection[str]) -> dict[str, Any]:
     """A row without personal values; a key may be one."""
     told = {**vars(row), "rules": list(row.rules), "status": str(row.status)}
     told.pop("row_key")

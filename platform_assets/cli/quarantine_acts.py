@@ -36,7 +36,6 @@ from platform_assets.cli.quarantine_options import (
     open_lake,
     picked_rows,
 )
-from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
     from platform_assets.assets.replays import Replayed, Site
@@ -111,13 +110,7 @@ def replay_rows(
             _tell(replays.replay_rows(site, picked, reason=reason, author=who))
         return
     if not picked.is_everything or status:
-        raise SettingsError(
-            "A file of edited rows says itself which rows are meant",
-            where=f"option --from {edited}",
-            expected="no other option that picks rows",
-            found="another one",
-            fix="leave it out, or leave --from out",
-        )
+        raise replays.file_says_which(f"option --from {edited}")
     with _site() as site:
         replayed, taken = replays.replay_file(site, edited, reason=reason, author=who)
     corrected = sum(taken.replay.rows.values())

@@ -5,14 +5,13 @@ Belongs here: options and helpers. Does not belong here: any command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from platform_assets.dataset import Dataset
     from platform_assets.warehouse.lake import Connection
     from platform_assets.warehouse.quarantine_work import Picked
 
@@ -81,12 +80,7 @@ def open_lake() -> Iterator[Connection]:
         yield connection
 
 
-def shown_columns(dataset: Dataset) -> set[str]:
-    """Columns whose values are not personal. One that the contract does not know may be."""
-    return {column.source for column in dataset.compiled.columns if column.pii is None}
-
-
-def masked(row: Mapping[str, Any] | None, visible: set[str]) -> dict[str, Any] | None:
+def masked(row: Mapping[str, Any] | None, visible: Collection[str]) -> dict[str, Any] | None:
     """A row's values as a person may see them; None: they were erased."""
     from platform_assets.warehouse.quarantine_export import MASK
 
