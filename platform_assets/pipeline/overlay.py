@@ -23,7 +23,7 @@ from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN, PLATFORM_C
 from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import corrections, migrate, tables
 from platform_assets.warehouse.publish import in_partitions
-from platform_assets.warehouse.quarantine import numbering
+from platform_assets.warehouse.quarantine import FILES, SCATTERED, drop_numbers, number_rows
 from platform_assets.warehouse.row_json import content_sql, from_text, pointer
 from platform_assets.warehouse.tables import CORRECTIONS
 
@@ -96,17 +96,17 @@ def _lay_out(step: Step, names: Sequence[str], within: Sequence[str] | None) -> 
     files = f"{FILE_COLUMN} IN (SELECT source_file FROM {CORRECTIONS} WHERE {chosen})"
     # A load's rows are numbered over all partitions, a file's belong to one.
     counted = files if step.dataset.has_versions else f"{in_partitions(keys)} AND {files}"
+    number_rows(step.lake, raw, counted)
     step.lake.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE {CORRECTED} AS
-        WITH wanted AS (SELECT * FROM {CORRECTIONS} WHERE {chosen}),
-        {numbering(raw, counted)},
-        placed AS (
+        WITH placed AS (
             SELECT w.*, coalesce(
                 s._rowid, CASE WHEN f.span = f.rows THEN f.first + w.row_number - 1 END
             ) AS _rowid
-            FROM wanted AS w JOIN files AS f ON f.{FILE_COLUMN} = w.source_file
-            LEFT JOIN scattered AS s
+            FROM (SELECT * FROM {CORRECTIONS} WHERE {chosen}) AS w
+            JOIN {FILES} AS f ON f.{FILE_COLUMN} = w.source_file
+            LEFT JOIN {SCATTERED} AS s
                 ON s.{FILE_COLUMN} = w.source_file AND s.number = w.row_number
         )
         SELECT p._rowid, p.quarantine_id{", " + values if values else ""}
@@ -117,6 +117,7 @@ def _lay_out(step: Step, names: Sequence[str], within: Sequence[str] | None) -> 
         QUALIFY row_number() OVER (PARTITION BY p._rowid ORDER BY p.recorded_at DESC, p.content) = 1
         """
     )
+    drop_numbers(step.lake)
     replaced = ", ".join(
         f"CASE WHEN c._is_{number} THEN c._value_{number} ELSE r.{quote_identifier(column)} END "
         f"AS {quote_identifier(column)}"
