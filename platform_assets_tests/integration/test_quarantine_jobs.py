@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
 )
 
 from platform_assets.assets.build import build_definitions
-from platform_assets.assets.replays import REPLAY_TAG
+from platform_assets.assets.replays import REPLAY_TAG, Site, replay_withdrawn
 from platform_assets.contracts import Contract, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily, Unpartitioned
@@ -22,7 +22,9 @@ from platform_assets.resources import FolderResource, lake_config
 from platform_assets.sources.files import CsvFiles
 from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.lake import LakeConfig, connect
+from platform_assets.warehouse.quarantine import RowStatus
 from platform_assets.warehouse.quarantine_export import ID
+from platform_assets.warehouse.quarantine_work import Picked
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.support import D1, D2, D3, DAYS, Thing, row, text, things
 
@@ -190,6 +192,14 @@ def test_edited_rows_are_replayed_from_a_file(world: World, tmp_path: Path) -> N
     again = world.told(world.run("replay", file=str(path), **SAID))
     assert (again["corrected"], again["unchanged"], again["runs"]) == (0, 1, [])
     assert world.built == [[D2]]
+    # Taken back, the row is judged as it came, and what follows is made anew again.
+    site = Site(world.definitions, [things()], world.instance, lambda: connect(world.lake))
+    picked = Picked(ids=[world.ids()[D2, "bad"]], statuses=tuple(RowStatus))
+    back = replay_withdrawn(site, picked, **SAID)
+    assert back is not None
+    assert (back.rows, back.failures) == ({RowStatus.OPEN: 1}, [])
+    assert world.built == [[D2], [D2]]
+    assert replay_withdrawn(site, picked, **SAID) is None
     # What cannot be taken fails the job, in words.
     path.write_text(f"{ID},colour\n{world.ids()[D1, 'bad']},red\n")
     assert "colour" in world.failure(world.run("replay", file=str(path), **SAID))
