@@ -21,6 +21,7 @@ from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
+from platform_assets.pipeline.reconcile import UnreconciledError, unreconciled
 from platform_assets.pipeline.standing import Standing, has_moved, standing_of
 from platform_assets.pipeline.steps import (
     BatchReport,
@@ -41,21 +42,10 @@ from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import RowStatus
 
-RECONCILE = "reconcile"
 RAW_MISSING = "raw_missing"
 CONTRACT = "contract"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
-
-
-class _UnreconciledError(Exception):
-    """Stops a transaction: rows of these partitions do not add up."""
-
-    stopped_by = RECONCILE
-
-    def __init__(self, messages: Mapping[str, str]) -> None:
-        super().__init__()
-        self.messages = messages
 
 
 class _MovedError(Exception):
@@ -241,7 +231,7 @@ def _publish_judged(
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing, odd)
-            except (_UnreconciledError, history.InconsistentError) as stop:
+            except (UnreconciledError, history.InconsistentError) as stop:
                 stops = {key: (stop.stopped_by, each) for key, each in stop.messages.items()}
             except OddError as stop:
                 stops = stop.stops
@@ -358,10 +348,10 @@ def _publish(
                     + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
                 )
-        off = {e.partition: _unreconciled(name, e) for e in entries if e.partition in rows}
+        off = {e.partition: unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:
-            raise _UnreconciledError(messages)
+            raise UnreconciledError(messages)
         if step.dataset.history:
             kept[:] = history.keep(step, judgement, entries)
         nonlocal noticed
@@ -384,24 +374,4 @@ def _publish(
         ),
         audit=audit,
         commit_with=commit_with,
-    )
-
-
-def _unreconciled(dataset: str, entry: LedgerEntry) -> str:
-    """What is wrong where a partition's rows do not add up; empty where they do.
-
-    Each term was counted in its own place: extracted in the raw table, cleaned in the cleaned
-    table, quarantined in the quarantine, deduplicated among the copies that were left out.
-    """
-    total = entry.cleaned + entry.quarantined + entry.deduplicated
-    if total == entry.extracted:
-        return ""
-    return describe(
-        PartitionError(
-            "Rows do not add up",
-            where=f"dataset {dataset}, partition {entry.partition}",
-            expected=f"extracted {entry.extracted:,} = cleaned + quarantined + deduplicated",
-            found=f"{entry.cleaned:,} + {entry.quarantined:,} + {entry.deduplicated:,} = {total:,}",
-            fix="another writer may have changed the raw rows meanwhile: run the partition again",
-        )
     )
