@@ -116,7 +116,7 @@ def build_quarantine_jobs(
             done = resolve(lake, picked, reason=config.reason, author=config.author)
         metadata: dict[str, dg.RawMetadataValue] = {"resolved": sum(done.values())}
         if blocked:
-            listed = "\n".join(replays.rerun_commands(blocked))
+            listed = "\n".join(replays.rerun_commands(blocked, datasets))
             metadata["to_run_again"] = dg.MetadataValue.md(f"```\n{listed}\n```")
         context.add_output_metadata(metadata)
 

@@ -171,11 +171,12 @@ def replay_withdrawn(site: Site, picked: Picked, *, reason: str, author: str) ->
     return make_replay(site, replay) if replay.rows else None
 
 
-def rerun_commands(blocked: Iterable[tuple[str, str]]) -> list[str]:
+def rerun_commands(blocked: Iterable[tuple[str, str]], datasets: Sequence[Dataset]) -> list[str]:
     """The commands that run partitions again which rows had stopped.
 
     Args:
         blocked: Dataset and partition of the rows.
+        datasets: All datasets.
     """
     partitions: dict[str, list[str]] = {}
     for name, key in blocked:
@@ -183,6 +184,8 @@ def rerun_commands(blocked: Iterable[tuple[str, str]]) -> list[str]:
     commands = []
     for name, keys in sorted(partitions.items()):
         own = f'key:"cleaned/{name}"+ or key:"quarantine/{name}"'
+        if any(each.name == name and each.history for each in datasets):
+            own += f' or key:"history/{name}"'
         for first, last in spans(keys):
             if first == UNPARTITIONED_KEY:
                 commands.append(

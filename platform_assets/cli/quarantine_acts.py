@@ -58,6 +58,7 @@ def resolve_rows(
 ) -> None:
     """Close rows: they stay out, and no longer count towards what stops a partition."""
     from platform_assets.assets.replays import rerun_commands
+    from platform_assets.declared.catalogue import every_dataset
     from platform_assets.warehouse.quarantine import RowStatus
     from platform_assets.warehouse.quarantine_work import count, resolve
 
@@ -75,7 +76,7 @@ def resolve_rows(
         raise typer.Exit(EXIT_BAD_INPUT)
     if blocked:
         console.print("they had stopped their partitions; to run these again:")
-        for command in rerun_commands(blocked):
+        for command in rerun_commands(blocked, every_dataset()):
             console.print(f"  {escape(command)}", highlight=False)
 
 

@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
 )
 
 from platform_assets.assets.build import build_definitions
-from platform_assets.assets.replays import REPLAY_TAG, Site, replay_withdrawn
+from platform_assets.assets.replays import REPLAY_TAG, Site, replay_withdrawn, rerun_commands
 from platform_assets.contracts import Contract, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily, Unpartitioned
@@ -275,3 +275,13 @@ def test_wrong_words_fail_a_job_in_words(
 def test_a_replay_of_nothing_is_none(world: World) -> None:
     world.define()
     assert world.told(world.run("replay", rule="no_such", **SAID)) == {"released": 0}
+
+
+def test_how_to_run_partitions_again() -> None:
+    blocked = [("things", D1), ("things", D2), ("labels", "all")]
+    (labels, of_things) = rerun_commands(blocked, [things()])
+    assert labels.startswith("platform-assets quarantine replay --dataset labels")
+    assert of_things == (
+        f"platform-assets backfill --from {D1} --to {D2} "
+        """--select 'key:"cleaned/things"+ or key:"quarantine/things"'"""
+    )
