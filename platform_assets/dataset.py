@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from platform_assets.contracts import (
@@ -51,6 +52,8 @@ class Dataset:
         unique_across: Columns that together must not come again in another partition.
         history: Whether all good versions of its rows are kept too, each with the time that it
             held; its source must give changes.
+        quarantine_retention: For how long the content of a quarantined row is kept after it was
+            first seen, if it is closed by then; None: for ever.
         description: One sentence for the UI.
         owners: Who answers for it: ``team:finance`` or an e-mail address.
         tags: Labels for the UI.
@@ -71,6 +74,7 @@ class Dataset:
     rules: Mapping[str, RulePolicy] = field(default_factory=dict)
     unique_across: tuple[str, ...] = ()
     history: bool = False
+    quarantine_retention: timedelta | None = None
     description: str = ""
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +96,14 @@ class Dataset:
                 expected="a number from 0 to 1",
                 found=str(self.max_bad_share),
                 fix="ten per cent is 0.10",
+            )
+        if self.quarantine_retention is not None and self.quarantine_retention <= timedelta(0):
+            raise ContractError(
+                "The time for which quarantined rows are kept is none",
+                where=f"dataset {self.name}, quarantine_retention",
+                expected="a time longer than nothing, or None for ever",
+                found=str(self.quarantine_retention),
+                fix="ninety days are timedelta(days=90)",
             )
         if self.marks_deletes and not (self.has_versions and self.compiled.key):
             raise ContractError(

@@ -27,8 +27,9 @@ from examples.live_shop.datasets import (
     tickets,
 )
 from examples.live_shop.definitions import API, DATABASE, FOLDER, TOKEN, defs
+from platform_assets.assets.runs import why_failed
 from platform_assets.cli.console import EXIT_PARTIAL, console, errors, explained
-from platform_assets.cli.instance import ensure_home, run_range, why_failed
+from platform_assets.cli.instance import ensure_home, run_range
 from platform_assets.cli.summary import DatasetSummary, summarise
 from platform_assets.demo.live import LiveShop, LiveTruth, serving
 from platform_assets.resources import lake_config

@@ -12,6 +12,7 @@ import dagster as dg
 
 from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
 from platform_assets.assets.drift import Lineage
+from platform_assets.assets.quarantine_jobs import build_quarantine_jobs, build_retention_schedule
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
@@ -47,11 +48,17 @@ def build_definitions(
         build_changes_sensor(datasets, LAKE_KEY),
     ]
     lineage.note([*built, *assets])
-    return dg.Definitions(
+    # A replay makes runs of the assets that are defined with it.
+    jobs = build_quarantine_jobs(datasets, lambda: definitions)
+    retention = build_retention_schedule(datasets, jobs)
+    definitions = dg.Definitions(
         assets=[*built, *assets],
         asset_checks=checks,
+        jobs=jobs,
+        schedules=[retention] if retention else [],
         sensors=[each for each in sensors if each is not None],
         resources={LAKE_KEY: LakeResource(), **resources},
         # The engine uses every core by itself; a process a step would cost three seconds each.
         executor=dg.in_process_executor,
     )
+    return definitions

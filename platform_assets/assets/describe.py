@@ -18,8 +18,8 @@ from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline import gates
 from platform_assets.pipeline.changes import CONTROL_TOTAL
-from platform_assets.pipeline.clean import RECONCILE
 from platform_assets.pipeline.history import CONSISTENT
+from platform_assets.pipeline.reconcile import RECONCILE
 from platform_assets.pipeline.steps import BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
 from platform_assets.warehouse import hold

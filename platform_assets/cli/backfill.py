@@ -9,9 +9,10 @@ from __future__ import annotations
 import dagster as dg
 from rich.markup import escape
 
+from platform_assets.assets.runs import why_failed
 from platform_assets.cli import ROOT
 from platform_assets.cli.console import errors
-from platform_assets.cli.instance import ensure_home, run_range, why_failed
+from platform_assets.cli.instance import ensure_home, run_range
 from platform_assets.cli.ranges import examine_range
 from platform_assets.datasets.orders import orders
 from platform_assets.declared.catalogue import every_dataset

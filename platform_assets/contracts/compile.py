@@ -76,6 +76,11 @@ class CompiledContract:
         typed = ((c.name, pii.published_type(c)) for c in self.columns)
         return tuple((name, sql) for name, sql in typed if sql is not None)
 
+    @cached_property
+    def shown_columns(self) -> frozenset[str]:
+        """The source's columns whose values are not personal; any that is not here may be."""
+        return frozenset(c.source for c in self.columns if c.pii is None)
+
     def column(self, name: str) -> Column:
         """Find a column.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ from platform_assets.declared.rules import RuleOptions, policies
 from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
+from platform_assets.warehouse.picking import AGE, age_of
 
 INFER = "infer"
 RESERVED = ("lake",)
@@ -74,6 +75,7 @@ class EntryOptions(Strict):
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
     rules: dict[str, RuleOptions] = Field(default_factory=dict)
     unique_across: list[str] = Field(default_factory=list)
+    quarantine_retention: str | None = Field(default=None, pattern=AGE.pattern)
 
 
 class _Top(Strict):
@@ -160,6 +162,7 @@ class Entry:
                 statistics=self.options.statistics.build(),
                 rules=rules,
                 unique_across=tuple(self.options.unique_across),
+                quarantine_retention=self._quarantine_retention,
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,
@@ -172,6 +175,11 @@ class Entry:
                 found=error.found,
                 fix=error.fix,
             ) from None
+
+    @property
+    def _quarantine_retention(self) -> timedelta | None:
+        given = self.options.quarantine_retention
+        return None if given is None else age_of(given, "quarantine_retention")
 
     def _pointed_at(self, error: PlatformError, document: Document, contract: Place) -> str:
         """The node that an error of the dataset is about: a column, a key, or the entry."""

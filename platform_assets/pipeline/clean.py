@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError, PublishError
-from platform_assets.pipeline import gates, history, versions
+from platform_assets.pipeline import gates, history, overlay, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.gates import CONTRACT, ENGINE
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
 from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
+from platform_assets.pipeline.reconcile import UnreconciledError, unreconciled
 from platform_assets.pipeline.standing import (
     Standing,
     has_moved,
@@ -41,7 +42,7 @@ from platform_assets.pipeline.steps import (
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.pipeline.upstream import refusals
 from platform_assets.quality.findings import Finding
-from platform_assets.warehouse import hold, ledger, quarantine, tables
+from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -49,19 +50,8 @@ from platform_assets.warehouse.publish import Publish, count_rows, in_partitions
 from platform_assets.warehouse.quarantine import Resolved, RowStatus
 from platform_assets.warehouse.tally import Tally
 
-RECONCILE = "reconcile"
 # Each time another run publishes the raw rows, or a dataset referred to, the judgement is stale.
 JUDGEMENTS = 5
-
-
-class _UnreconciledError(Exception):
-    """Stops a transaction: rows of these partitions do not add up."""
-
-    stopped_by = RECONCILE
-
-    def __init__(self, messages: Mapping[str, str]) -> None:
-        super().__init__()
-        self.messages = messages
 
 
 class _MovedError(Exception):
@@ -107,12 +97,15 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     standing = ledger.judged(step.lake, asset, partitions)
     rolled_back = hold.among(step.lake, asset, standing)
     moved = moved_references(step, standing)
+    corrected = corrections.digests(step.lake, name, partitions)
+    # An old version that was given another key may decide over a new one.
+    unmergeable = step.force or overlay.changes_keys(step)
     waiting, idle = [], []
     for key in partitions:
         if key in refused:
             idle.append(refused[key])
             continue
-        fingerprint = _fingerprint(step, raw[key])
+        fingerprint = _fingerprint(step, raw[key], corrected)
         last = standing.get(key)
         same = (
             last is not None
@@ -125,7 +118,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         elif hold.holds(rolled_back.get(key), fingerprint) and not step.force:
             idle.append(ledger.unchanged(rolled_back[key], step.run_id))
         else:
-            mergeable = last if not step.force and key not in moved else None
+            mergeable = last if not unmergeable and key not in moved else None
             waiting.append(Waiting(raw[key], fingerprint, mergeable))
     record_alone(step, idle)
     entries.update((entry.partition, entry) for entry in idle)
@@ -148,7 +141,7 @@ def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishEr
     return BatchReport(asset, {entry.partition: entry for entry in stopped})
 
 
-def _fingerprint(step: Step, raw: LedgerEntry) -> str:
+def _fingerprint(step: Step, raw: LedgerEntry, corrected: Mapping[str, str]) -> str:
     """What the cleaned rows depend on beyond the code."""
     demands = (
         step.dataset.compiled.version,
@@ -158,6 +151,7 @@ def _fingerprint(step: Step, raw: LedgerEntry) -> str:
         # One that is asked for later makes all partitions due, and is made of all versions.
         *(("history",) if step.dataset.history else ()),
         *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
+        *((corrected[raw.partition],) if raw.partition in corrected else ()),
     )
     if step.dataset.has_versions:
         return f"{_digest(*demands)}@{raw.input_fingerprint}"
@@ -194,12 +188,15 @@ def _judge_and_publish(
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
         standing = standing_of(step, [each.key for each in batch])
-        raw = standing.raw
-        batch = [Waiting(raw[e.key], _fingerprint(step, raw[e.key]), e.last) for e in batch]
+        raw, corrected = standing.raw, standing.corrections
+        batch = [
+            Waiting(raw[e.key], _fingerprint(step, raw[e.key], corrected), e.last) for e in batch
+        ]
         if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
-            return _publish_judged(step, asset, batch, standing, since, started)
+            with overlay.corrected(step, [each.key for each in batch]) as own:
+                return _publish_judged(own, asset, batch, standing, since, started)
         except _MovedError:
             continue
         except _StoppedError as stop:
@@ -242,7 +239,7 @@ def _publish_judged(
             timed = with_seconds(list(entries.values()), started)
             try:
                 _publish(step, judgement, timed, standing, odd)
-            except (_UnreconciledError, history.InconsistentError) as stop:
+            except (UnreconciledError, history.InconsistentError) as stop:
                 stops = {key: (stop.stopped_by, each) for key, each in stop.messages.items()}
             except OddError as stop:
                 stops = stop.stops
@@ -319,6 +316,7 @@ def _publish(
     def audit(connection: Connection, rows: Mapping[str, int], removed: Mapping[str, int]) -> None:
         if has_moved(step, standing):
             raise _MovedError
+        overlay.settle(step, list(statuses))
         released = quarantine.store(
             connection,
             judgement.rejected(step),
@@ -342,10 +340,10 @@ def _publish(
                     - carried.get(key, 0),
                 )
                 entries[number] = ledger.tallied(counted, tally.changes[key])
-        off = {e.partition: gates.unreconciled(name, e) for e in entries if e.partition in rows}
+        off = {e.partition: unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}
         if messages:
-            raise _UnreconciledError(messages)
+            raise UnreconciledError(messages)
         if step.dataset.history:
             kept[:] = history.keep(step, judgement, entries)
         nonlocal noticed

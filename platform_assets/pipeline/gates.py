@@ -190,23 +190,3 @@ def hold_back(step: Step, entries: Iterable[LedgerEntry]) -> None:
     )
     if held:
         step.lake.execute(f"UPDATE {VERDICTS} SET _rejected = true WHERE {held}")
-
-
-def unreconciled(dataset: str, entry: LedgerEntry) -> str:
-    """What is wrong where a partition's rows do not add up; empty where they do.
-
-    Each term was counted in its own place: extracted in the raw table, cleaned in the cleaned
-    table, quarantined in the quarantine, deduplicated among the copies that were left out.
-    """
-    total = entry.cleaned + entry.quarantined + entry.deduplicated
-    if total == entry.extracted:
-        return ""
-    return describe(
-        PartitionError(
-            "Rows do not add up",
-            where=f"dataset {dataset}, partition {entry.partition}",
-            expected=f"extracted {entry.extracted:,} = cleaned + quarantined + deduplicated",
-            found=f"{entry.cleaned:,} + {entry.quarantined:,} + {entry.deduplicated:,} = {total:,}",
-            fix="another writer may have changed the raw rows meanwhile: run the partition again",
-        )
-    )

@@ -134,7 +134,7 @@ def _make_anew(step: Step, judgement: Judgement, good: Sequence[str]) -> str:
     All versions of these keys were judged, wherever they lie.
     """
     condition = judgement.condition
-    key, raw = periods.hash_sql(step), tables.raw_table(step.dataset.name)
+    key, raw = periods.hash_sql(step), step.raw_rows
     if set(good) != set(judgement.scope.partitions):
         condition += f" AND {key} IN (SELECT {key} FROM {raw} WHERE {in_partitions(good)})"
     published = in_partitions(good)

@@ -192,7 +192,7 @@ def _condition(step: Step, scope: Scope) -> str:
     compiled = step.dataset.compiled
     if not compiled.key:
         return picked
-    table, key = tables.raw_table(step.dataset.name), versions.key_sql(step)
+    table, key = step.raw_rows, versions.key_sql(step)
     step.lake.execute(
         f"CREATE OR REPLACE TEMP TABLE {RELATED} AS SELECT rowid AS _rowid FROM {table} "
         f"WHERE NOT {picked} AND hash({key}) IN (SELECT hash({key}) FROM {table} WHERE {picked})"
@@ -212,7 +212,7 @@ def _by_partition(step: Step, query: str) -> dict[str, int]:
 
 
 def _judged(step: Step, condition: str) -> str:
-    table = tables.raw_table(step.dataset.name)
+    table = step.raw_rows
     if step.dataset.has_versions:
         # A delete tells which row is gone, and need not hold more of it than the key.
         condition += f" AND {OP_COLUMN} <> {quote_literal(DELETED)}"
@@ -322,7 +322,7 @@ def typed_rows(step: Step, condition: str) -> str:
     )
     return (
         f"SELECT {casts}, {PARTITION_COLUMN}, {FILE_COLUMN}, rowid AS _rowid "
-        f"FROM {tables.raw_table(step.dataset.name)} WHERE {condition}"
+        f"FROM {step.raw_rows} WHERE {condition}"
     )
 
 
@@ -339,7 +339,7 @@ def _find_copies(step: Step, where: str) -> None:
             f"CREATE OR REPLACE TEMP TABLE {COPIES} (_rowid BIGINT, {PARTITION_COLUMN} VARCHAR)"
         )
         return
-    table = tables.raw_table(step.dataset.name)
+    table = step.raw_rows
     types = source_types(step)
     key = ", ".join(compiled.cast_sql(name, source_types=types) for name in compiled.key)
     cursor = compiled.cast_sql(compiled.cursor, source_types=types) if compiled.cursor else "NULL"

@@ -60,17 +60,22 @@ def by_since(step: Step, waiting: Sequence[Waiting]) -> dict[int | None, list[Wa
 def _mergeable_since(each: Waiting) -> int | None:
     if each.last is None or each.last.status is not Status.PUBLISHED:
         return None
-    demands, _, judged = each.last.input_fingerprint.rpartition("@")
-    if demands != each.fingerprint.rpartition("@")[0]:
+    if _demands(each.last.input_fingerprint) != _demands(each.fingerprint):
         return None
-    since = Loaded.parse(judged).load
+    since = Loaded.parse(each.last.input_fingerprint.rpartition("@")[2]).load
     return since if since >= Loaded.of(each.raw).whole else None
+
+
+def _demands(fingerprint: str) -> str:
+    return fingerprint.rpartition("@")[0]
 
 
 def can_still_merge(
     published: Mapping[str, int | None], batch: Sequence[Waiting], since: int
 ) -> bool:
     """Whether new versions still belong on top of what is published: nobody came between.
+
+    Nobody published, took rows out of the raw partition, or corrected one.
 
     Args:
         published: The snapshot that each partition's cleaned rows stand at now.
@@ -80,6 +85,7 @@ def can_still_merge(
     return all(
         each.last is not None
         and published.get(each.key) == each.last.snapshot
+        and _demands(each.last.input_fingerprint) == _demands(each.fingerprint)
         and since >= Loaded.of(each.raw).whole
         for each in batch
     )

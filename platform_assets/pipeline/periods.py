@@ -28,7 +28,6 @@ from platform_assets.provenance import (
 )
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
-from platform_assets.warehouse import tables
 
 # For a first version whose time nobody knows.
 _ALWAYS = "TIMESTAMP '1970-01-01 00:00:00'"
@@ -72,7 +71,7 @@ def events(step: Step, condition: str, rejected: str, *, hidden: bool) -> str:
         for c in compiled.columns
     )
     rows = (
-        f"(SELECT *, rowid AS _rowid FROM {tables.raw_table(step.dataset.name)} "
+        f"(SELECT *, rowid AS _rowid FROM {step.raw_rows} "
         f"WHERE ({condition}) AND ({_GONE} OR rowid NOT IN (SELECT _rowid FROM {rejected})))"
     )
     gone = _GONE

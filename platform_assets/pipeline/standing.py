@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from platform_assets.pipeline.steps import Step
-from platform_assets.warehouse import ledger, migrate, tables
+from platform_assets.warehouse import corrections, ledger, migrate, tables
 from platform_assets.warehouse.lake import current_snapshot
 from platform_assets.warehouse.ledger import LedgerEntry
 
@@ -26,6 +26,7 @@ class Standing:
             where it is unique across partitions.
         raw_columns: The raw table's; where a type changed, its rows were written anew, with other
             row ids.
+        corrections: What changes with the corrections that each partition depends on.
     """
 
     snapshot: int
@@ -33,12 +34,13 @@ class Standing:
     cleaned: Mapping[str, int | None]
     referred: Mapping[str, int]
     raw_columns: Mapping[str, str]
+    corrections: Mapping[str, str]
 
     @property
     def publishes(self) -> tuple[Mapping[str, object], ...]:
         """What has to stay as it is: snapshots, and the raw table's columns."""
         raw = {key: entry.snapshot for key, entry in self.raw.items()}
-        return raw, self.cleaned, self.referred, self.raw_columns
+        return raw, self.cleaned, self.referred, self.raw_columns, self.corrections
 
 
 def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
@@ -64,6 +66,7 @@ def standing_of(step: Step, partitions: Sequence[str]) -> Standing:
             for other in (*step.dataset.references, *own)
         },
         migrate.table_columns(step.lake, tables.raw_table(step.dataset.name)),
+        corrections.digests(step.lake, name, partitions),
     )
 
 

@@ -52,6 +52,7 @@ class Step:
         force: Whether to do again what is unchanged.
         batch_bytes: Bytes of source per transaction.
         key_version: Changes with the key of the keyed hash, whose values it makes other ones.
+        corrected: The view that stands for the raw table while rows of it have corrections.
     """
 
     dataset: Dataset
@@ -62,6 +63,12 @@ class Step:
     force: bool = False
     batch_bytes: int = DEFAULT_BATCH_BYTES
     key_version: str = ""
+    corrected: str = ""
+
+    @property
+    def raw_rows(self) -> str:
+        """What raw rows are judged and typed from: with the corrections that people made."""
+        return self.corrected or tables.raw_table(self.dataset.name)
 
     @property
     def access(self) -> Access:

@@ -33,6 +33,12 @@ RELATED = "_related"
 DECIDED = "_decided"
 """Keys of the versions that decide: as published (``_key_0`` …) and as one text (``_row_key``)."""
 
+CORRECTED = "_corrected"
+"""``(_rowid, quarantine_id, …)`` of raw rows that a correction is of, with the corrected values."""
+
+CORRECTED_ROWS = "_corrected_rows"
+"""A view: the raw table with its ``rowid``, corrected rows with the corrected values."""
+
 KNOWN = "_known"
 """``(_known_partition, _known_load)``: up to which load versions of a partition are published."""
 

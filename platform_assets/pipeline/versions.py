@@ -54,7 +54,7 @@ def find_superseded(step: Step, where: str) -> None:
         step: What to work on and with; the verdicts on its rows are there.
         where: SQL that picks the judged rows.
     """
-    lake, table = step.lake, tables.raw_table(step.dataset.name)
+    lake, table = step.lake, step.raw_rows
     deleted = f"{OP_COLUMN} = {quote_literal(DELETED)}"
     if not step.dataset.compiled.key:
         lake.execute(
@@ -231,7 +231,7 @@ def note_decided(step: Step, condition: str, row_key: str) -> None:
         f"""
         CREATE OR REPLACE TEMP TABLE {DECIDED} AS
         SELECT DISTINCT {published}, _row_key FROM (
-            SELECT {typed}, {row_key} AS _row_key FROM {tables.raw_table(step.dataset.name)}
+            SELECT {typed}, {row_key} AS _row_key FROM {step.raw_rows}
             WHERE {condition}
               AND rowid NOT IN (SELECT _rowid FROM {VERDICTS} WHERE _rejected))
         """

@@ -38,6 +38,10 @@ ACTIVE = (RowStatus.OPEN, RowStatus.BLOCKED)
 """Rows that somebody has to look at."""
 HELD = (RowStatus.OPEN, RowStatus.RESOLVED)
 """Rows that a published partition is without."""
+_KNOWN = "_known_rows"
+FILES, SCATTERED = "_files", "_scattered_rows"
+"""Tables of the session: of each file the first row id, its rows and how far they reach; and the
+numbers of rows whose file was written in pieces."""
 
 
 @dataclass(frozen=True)
@@ -109,55 +113,83 @@ def store(
         f"AND {in_partitions(list(statuses), 'partition')}"
     )
     held = connection.execute(f"SELECT count(*) FROM {QUARANTINE} WHERE {own}").fetchone()
-    released = _reconcile(connection, own, judged) if held != (0,) else {}
-    connection.execute(f"INSERT INTO {QUARANTINE} BY NAME SELECT * FROM _quarantined")
+    if held == (0,):
+        connection.execute(f"INSERT INTO {QUARANTINE} BY NAME FROM _quarantined")
+        released = {}
+    else:
+        released = _reconcile(connection, own, judged)
     connection.execute("DROP TABLE _quarantined")
     return released
 
 
 def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
-    """Release what is no longer bad, re-tell what is bad for other reasons, keep the rest.
+    """Release what is no longer bad, re-tell what is bad for other reasons, add what is new.
 
-    A released row that is bad again takes its place again: an identity is there once. A resolved
-    one stays as it is for as long as it is bad.
+    A released row that is bad again takes its place again, with its content where that was erased:
+    an identity is there once. A resolved one stays as it is for as long as it is bad.
+
+    Ids are joined once, and what follows goes by the numbers of rows: a batch may be all bad, and
+    a join of many texts that cannot spill would need memory for all of them.
     """
-    no_longer = (
-        f"{own} AND ({judged}) AND status IN {literal_list((*ACTIVE, RowStatus.RESOLVED))} "
-        "AND quarantine_id NOT IN (SELECT quarantine_id FROM _quarantined)"
-    )
-    released = connection.execute(
-        f"SELECT partition, count(*) FROM {QUARANTINE} "
-        f"WHERE {no_longer} AND status IN {literal_list(HELD)} GROUP BY 1"
-    ).fetchall()
-    connection.execute(
-        f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} WHERE {no_longer}"
-    )
     connection.execute(
         f"""
-        UPDATE {QUARANTINE} SET status = new_status, rules = new_rules, run_id = new_run_id,
-            contract_version = new_contract_version
-        FROM (SELECT quarantine_id AS new_id, status AS new_status, rules AS new_rules,
-                     run_id AS new_run_id, contract_version AS new_contract_version
-              FROM _quarantined)
-        WHERE {own} AND quarantine_id = new_id AND status <> {quote_literal(RowStatus.RESOLVED)}
-          AND (status <> new_status OR rules IS DISTINCT FROM new_rules
-               OR contract_version <> new_contract_version)
+        CREATE OR REPLACE TEMP TABLE {_KNOWN} AS
+        SELECT h._rowid, h.partition, h.status, n._new, h._judged AND n._new IS NULL AS _no_longer,
+               n._new IS NOT NULL AND h.status <> {quote_literal(RowStatus.RESOLVED)} AND (
+                   h.status <> n.status OR h.rules IS DISTINCT FROM n.rules
+                   OR h.contract_version <> n.contract_version) AS _changed
+        FROM (
+            SELECT rowid AS _rowid, quarantine_id, partition, status, rules, contract_version,
+                   ({judged}) AND status IN {literal_list((*ACTIVE, RowStatus.RESOLVED))} AS _judged
+            FROM {QUARANTINE} WHERE {own}
+        ) AS h LEFT JOIN (
+            SELECT rowid AS _new, quarantine_id, status, rules, contract_version FROM _quarantined
+        ) AS n USING (quarantine_id)
         """
     )
+    no_longer = f"{_KNOWN} WHERE _no_longer"
+    released = connection.execute(
+        f"SELECT partition, count(*) FROM {no_longer} AND status IN {literal_list(HELD)} GROUP BY 1"
+    ).fetchall()
+    if _has_rows(connection, no_longer):
+        connection.execute(
+            f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RELEASED)} "
+            f"WHERE rowid IN (SELECT _rowid FROM {no_longer})"
+        )
+    if _has_rows(connection, f"{_KNOWN} WHERE _changed"):
+        connection.execute(
+            f"""
+            UPDATE {QUARANTINE} SET status = new_status, rules = new_rules, run_id = new_run_id,
+                contract_version = new_contract_version
+            FROM (SELECT k._rowid AS _changed_row, n.status AS new_status, n.rules AS new_rules,
+                         n.run_id AS new_run_id, n.contract_version AS new_contract_version
+                  FROM {_KNOWN} AS k JOIN _quarantined AS n ON n.rowid = k._new WHERE k._changed)
+            WHERE rowid = _changed_row
+            """
+        )
+    _restore(connection, own)
     connection.execute(
-        "DELETE FROM _quarantined WHERE quarantine_id IN "
-        f"(SELECT quarantine_id FROM {QUARANTINE} WHERE {own})"
+        f"INSERT INTO {QUARANTINE} BY NAME SELECT n.* FROM _quarantined AS n "
+        f"ANTI JOIN {_KNOWN} AS k ON k._new = n.rowid"
     )
+    connection.execute(f"DROP TABLE {_KNOWN}")
     return {str(key): int(rows) for key, rows in released}
 
 
-def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
-    """Lay out the rejected rows in a temporary table, as the quarantine will hold them.
+def _restore(connection: Connection, own: str) -> None:
+    """Give rows that are bad again the content that was erased while they were closed."""
+    erased = f"{own} AND original_row IS NULL AND status IN {literal_list(ACTIVE)}"
+    if _has_rows(connection, f"{QUARANTINE} WHERE {erased}"):
+        connection.execute(
+            f"UPDATE {QUARANTINE} SET original_row = new_original_row, row_key = new_row_key "
+            "FROM (SELECT quarantine_id AS new_id, original_row AS new_original_row, "
+            "row_key AS new_row_key FROM _quarantined) "
+            f"WHERE {erased} AND quarantine_id = new_id"
+        )
 
-    A row's number in its file follows from the raw table's row ids, which keep each file's order.
-    Where a file's rows stand together, as nearly always, that is a subtraction; only the few
-    files whose rows were written in several pieces are counted through.
-    """
+
+def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, RowStatus]) -> None:
+    """Lay out the rejected rows in a temporary table, as the quarantine will hold them."""
     picked = in_partitions(list(statuses))
     original = ", ".join(
         f"{quote_identifier(name)} := r.{quote_identifier(name)}" for name in rejected.raw_columns
@@ -174,48 +206,68 @@ def _stage(connection: Connection, rejected: Rejected, statuses: Mapping[str, Ro
             f"WHERE rowid IN (SELECT _rowid FROM {rejected.verdicts} WHERE _rejected))"
         )
     status_sql = f"CASE r.{PARTITION_COLUMN} {cases} ELSE 'open' END" if cases else "'open'"
+    number_rows(connection, rejected.raw_table, counted)
+    # One join of two large tables and no more: a second one at once would need their memory twice.
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE _quarantined AS
-        WITH verdicts AS (
-            SELECT * FROM {rejected.verdicts} WHERE _rejected AND {picked}
-        ),
-        files AS (
-            SELECT {FILE_COLUMN}, min(rowid) AS first, max(rowid) - min(rowid) + 1 AS span,
-                   count(*) AS rows
-            FROM {rejected.raw_table} WHERE {counted} GROUP BY 1
-        ),
-        scattered AS (
-            SELECT rowid AS _rowid,
-                   row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) AS number
-            FROM {rejected.raw_table}
-            WHERE {counted}
-              AND {FILE_COLUMN} IN (SELECT {FILE_COLUMN} FROM files WHERE span <> rows)
-        ),
-        rows AS (
-            SELECT v._rowid, v._broken, r.{PARTITION_COLUMN} AS partition,
-                   r.{FILE_COLUMN} AS source_file,
-                   to_json(struct_pack({original})) AS original_row,
-                   {rejected.key} AS row_key, {status_sql} AS status
-            FROM {rejected.raw_table} AS r JOIN verdicts AS v ON r.rowid = v._rowid
-            WHERE {in_partitions(list(statuses), "r." + PARTITION_COLUMN)}
-        ),
-        numbered AS (
-            SELECT rows.* EXCLUDE (_rowid, _broken), _broken AS rules,
-                   coalesce(s.number, rows._rowid - f.first + 1) AS row_number
-            FROM rows
-            JOIN files AS f ON f.{FILE_COLUMN} = rows.source_file
-            LEFT JOIN scattered AS s ON s._rowid = rows._rowid
-        )
         SELECT md5(concat_ws(chr(31), {quote_literal(rejected.dataset)}, partition, source_file,
                              row_number, original_row)) AS quarantine_id,
                {quote_literal(rejected.dataset)} AS dataset, *,
                {quote_literal(rejected.run_id)} AS run_id,
                {quote_literal(rejected.contract_version)} AS contract_version,
                now() AS first_seen, 1 AS attempts
-        FROM numbered
+        FROM (
+            SELECT r.{PARTITION_COLUMN} AS partition, r.{FILE_COLUMN} AS source_file,
+                   to_json(struct_pack({original})) AS original_row,
+                   {rejected.key} AS row_key, {status_sql} AS status, v._broken AS rules,
+                   coalesce(s.number, r.rowid - f.first + 1) AS row_number
+            FROM {rejected.raw_table} AS r
+            JOIN {rejected.verdicts} AS v ON r.rowid = v._rowid
+            JOIN {FILES} AS f ON f.{FILE_COLUMN} = r.{FILE_COLUMN}
+            LEFT JOIN {SCATTERED} AS s ON s._rowid = r.rowid
+            WHERE {in_partitions(list(statuses), "r." + PARTITION_COLUMN)}
+              AND v._rejected AND {in_partitions(list(statuses), "v." + PARTITION_COLUMN)}
+        )
         """
     )
+    drop_numbers(connection)
+
+
+def number_rows(connection: Connection, raw_table: str, counted: str) -> None:
+    """Lay out what tells a raw row's number in its file, as the tables ``FILES`` and ``SCATTERED``.
+
+    A row's number in its file follows from the raw table's row ids, which keep each file's order.
+    Where a file's rows stand together, as nearly always, that is a subtraction; only the few
+    files whose rows were written in several pieces are counted through.
+
+    Args:
+        connection: An open lake.
+        raw_table: The raw table, quoted.
+        counted: SQL that picks all rows of the files in question.
+    """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {FILES} AS SELECT {FILE_COLUMN}, min(rowid) AS first, "
+        "max(rowid) - min(rowid) + 1 AS span, count(*) AS rows "
+        f"FROM {raw_table} WHERE {counted} GROUP BY 1"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {SCATTERED} "
+        f"(_rowid BIGINT, {FILE_COLUMN} VARCHAR, number BIGINT)"
+    )
+    in_pieces = f"SELECT {FILE_COLUMN} FROM {FILES} WHERE span <> rows"
+    if connection.execute(f"{in_pieces} LIMIT 1").fetchone() is not None:
+        connection.execute(
+            f"INSERT INTO {SCATTERED} SELECT rowid, {FILE_COLUMN}, "
+            f"row_number() OVER (PARTITION BY {FILE_COLUMN} ORDER BY rowid) "
+            f"FROM {raw_table} WHERE {counted} AND {FILE_COLUMN} IN ({in_pieces})"
+        )
+
+
+def drop_numbers(connection: Connection) -> None:
+    """Drop what ``number_rows`` laid out."""
+    for name in (FILES, SCATTERED):
+        connection.execute(f"DROP TABLE {name}")
 
 
 def count_resolved(
@@ -237,11 +289,12 @@ def _counted(connection: Connection, rows: str) -> dict[str, Resolved]:
         FROM (SELECT partition, unnest(rules) AS rule FROM {rows}) GROUP BY 1, 2
         """
     ).fetchall()
+    by_rule: dict[str, dict[str, int]] = {}
+    for partition, rule, count in found:
+        if rule is not None:
+            by_rule.setdefault(str(partition), {})[str(rule)] = int(count)
     return {
-        str(partition): Resolved(
-            int(count),
-            {str(name): int(n) for key, name, n in found if key == partition and name is not None},
-        )
+        str(partition): Resolved(int(count), by_rule.get(str(partition), {}))
         for partition, rule, count in found
         if rule is None
     }
@@ -270,8 +323,8 @@ def resolved_among(
     _stage(connection, rejected, dict.fromkeys(partitions, RowStatus.OPEN))
     counts = _counted(
         connection,
-        "_quarantined WHERE quarantine_id IN "
-        f"(SELECT quarantine_id FROM {_resolved(rejected.dataset, partitions)})",
+        "_quarantined AS n SEMI JOIN (SELECT quarantine_id FROM "
+        f"{_resolved(rejected.dataset, partitions)}) AS h USING (quarantine_id)",
     )
     connection.execute("DROP TABLE _quarantined")
     return counts

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -91,7 +91,7 @@ class QuarantinedRow:
         contract_version: The contract that it broke.
         first_seen: When it was rejected first.
         attempts: How often it was judged.
-        original_row: As it came, by the source's names.
+        original_row: As it came, by the source's names; None: it was erased.
     """
 
     quarantine_id: str
@@ -106,7 +106,7 @@ class QuarantinedRow:
     contract_version: str
     first_seen: datetime
     attempts: int
-    original_row: Mapping[str, Any]
+    original_row: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Action:
     """What was done with a row.
 
     Attributes:
-        action: ``resolve`` or ``replay``.
+        action: ``resolve``, ``replay``, ``correct``, ``withdraw`` or ``expire``.
         before: Where the row stood.
         reason: Why, in the author's words.
         author: Who did it.
@@ -128,10 +128,6 @@ class Action:
     recorded_at: datetime
 
 
-# Rows that are held at once while they are written to a file.
-BATCH_ROWS = 10_000
-
-
 def find(connection: Connection, picked: Picked, limit: int | None = None) -> list[QuarantinedRow]:
     """Rows of the quarantine, newest partition first.
 
@@ -142,18 +138,6 @@ def find(connection: Connection, picked: Picked, limit: int | None = None) -> li
     """
     rows = connection.execute(_found(picked) + ("" if limit is None else f" LIMIT {limit}"))
     return [_row(each) for each in rows.fetchall()]
-
-
-def stream(connection: Connection, picked: Picked) -> Iterator[QuarantinedRow]:
-    """All rows that are picked, in the order of ``find``, of which few are held at once.
-
-    Args:
-        connection: An open lake, used for nothing else meanwhile.
-        picked: Which ones.
-    """
-    rows = connection.execute(_found(picked))
-    while batch := rows.fetchmany(BATCH_ROWS):
-        yield from map(_row, batch)
 
 
 def count(connection: Connection, picked: Picked) -> dict[tuple[str, str], int]:
@@ -190,7 +174,7 @@ def _row(row: tuple[Any, ...]) -> QuarantinedRow:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["status"] = RowStatus(values["status"])
     values["rules"] = tuple(values["rules"])
-    values["original_row"] = json.loads(values["original_row"])
+    values["original_row"] = values["original_row"] and json.loads(values["original_row"])
     return QuarantinedRow(**values)
 
 
@@ -224,11 +208,11 @@ def resolve(
     Raises:
         PartitionError: The reason or the author is empty, or nothing was said of which rows.
     """
-    _examine(picked, reason, author)
+    examine(picked, reason, author)
 
     def work(con: Connection) -> dict[tuple[str, str], int]:
         counted = count(con, picked)
-        _record(con, picked, "resolve", uuid.uuid4().hex, reason, author)
+        record(con, picked.condition, "resolve", uuid.uuid4().hex, reason, author)
         con.execute(
             f"UPDATE {QUARANTINE} SET status = {quote_literal(RowStatus.RESOLVED)} "
             f"WHERE {picked.condition}"
@@ -245,18 +229,22 @@ class Replay:
     Attributes:
         action_id: Its name in the book.
         rows: How many, by dataset and partition.
+        also: Further partitions whose rows may become other ones, by dataset.
+        forced: Whether to judge them also where nothing says that anything has changed.
     """
 
     action_id: str
     rows: Mapping[tuple[str, str], int]
+    also: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    forced: bool = True
 
     @property
     def partitions(self) -> dict[str, list[str]]:
         """The partitions that have to be judged, by dataset."""
         found: dict[str, list[str]] = {}
-        for dataset, partition in sorted(self.rows):
+        for dataset, partition in self.rows:
             found.setdefault(dataset, []).append(partition)
-        return found
+        return {name: sorted({*found[name], *self.also.get(name, ())}) for name in sorted(found)}
 
 
 def begin_replay(connection: Connection, picked: Picked, *, reason: str, author: str) -> Replay:
@@ -274,12 +262,12 @@ def begin_replay(connection: Connection, picked: Picked, *, reason: str, author:
     Raises:
         PartitionError: The reason or the author is empty, or nothing was said of which rows.
     """
-    _examine(picked, reason, author)
+    examine(picked, reason, author)
     action_id = uuid.uuid4().hex
 
     def work(con: Connection) -> Replay:
         counted = count(con, picked)
-        _record(con, picked, "replay", action_id, reason, author)
+        record(con, picked.condition, "replay", action_id, reason, author)
         con.execute(f"UPDATE {QUARANTINE} SET attempts = attempts + 1 WHERE {picked.condition}")
         return Replay(action_id, counted)
 
@@ -301,7 +289,12 @@ def outcome(connection: Connection, replay: Replay) -> dict[RowStatus, int]:
     return {RowStatus(status): int(count) for status, count in rows}
 
 
-def _examine(picked: Picked, reason: str, author: str) -> None:
+def examine(picked: Picked, reason: str, author: str) -> None:
+    """Refuse work on the quarantine without a reason, an author, or a word on which rows.
+
+    Raises:
+        PartitionError: One of them is missing.
+    """
     if not reason.strip() or not author.strip() or picked.is_everything:
         missing = "rows" if picked.is_everything else "reason" if not reason.strip() else "author"
         raise PartitionError(
@@ -313,12 +306,21 @@ def _examine(picked: Picked, reason: str, author: str) -> None:
         )
 
 
-def _record(
-    connection: Connection, picked: Picked, action: str, action_id: str, reason: str, author: str
+def record(
+    connection: Connection, picked: str, action: str, action_id: str, reason: str, author: str
 ) -> None:
-    """Write down what is done with rows, in the caller's transaction and before it is done."""
+    """Write down what is done with rows, in the caller's transaction and before it is done.
+
+    Args:
+        connection: An open lake, inside a transaction.
+        picked: SQL that picks the rows of the quarantine.
+        action: What is done.
+        action_id: Its name in the book.
+        reason: Why.
+        author: Who says so.
+    """
     connection.execute(
         f"INSERT INTO {QUARANTINE_ACTIONS} SELECT ?, quarantine_id, dataset, partition, ?, status, "
-        f"?, ?, now() FROM {QUARANTINE} WHERE {picked.condition}",
+        f"?, ?, now() FROM {QUARANTINE} WHERE {picked}",
         [action_id, action, reason.strip(), author.strip()],
     )

@@ -15,6 +15,7 @@ PLATFORM = "platform"
 LEDGER = quote_name(LAKE, PLATFORM, "ledger")
 QUARANTINE = quote_name(LAKE, PLATFORM, "quarantine")
 QUARANTINE_ACTIONS = quote_name(LAKE, PLATFORM, "quarantine_actions")
+CORRECTIONS = quote_name(LAKE, PLATFORM, "corrections")
 CURSORS = quote_name(LAKE, PLATFORM, "cursors")
 PROFILES = quote_name(LAKE, PLATFORM, "profiles")
 FINDINGS = quote_name(LAKE, PLATFORM, "findings")
@@ -75,6 +76,12 @@ _COLUMNS = {
     "rollbacks": """
         rollback_id VARCHAR, asset VARCHAR, partition VARCHAR, rolled_from BIGINT,
         rolled_to BIGINT, rows BIGINT, reason VARCHAR, author VARCHAR, recorded_at TIMESTAMPTZ
+    """,
+    "corrections": """
+        correction_id VARCHAR, quarantine_id VARCHAR, dataset VARCHAR, partition VARCHAR,
+        source_file VARCHAR, row_number BIGINT, content VARCHAR, corrected_row JSON,
+        partitions VARCHAR[], status VARCHAR, action_id VARCHAR,
+        reason VARCHAR, author VARCHAR, recorded_at TIMESTAMPTZ
     """,
 }
 # What earlier versions of these tables lack; a lake of one gets it.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from platform_assets.cli.quarantine import MASK
 from platform_assets.datasets.customers import customers
 from platform_assets.demo import generate
+from platform_assets.partitions import spans
 from platform_assets.pipeline import Step, clean, load_raw
 from platform_assets.resources import lake_config
 from platform_assets.warehouse.lake import connect
+from platform_assets.warehouse.quarantine_export import MASK
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.integration.test_cli import call, platform_assets
 
@@ -98,6 +100,84 @@ def test_what_is_replayed_is_judged_again_and_what_follows_is_told(filled: Insta
     assert "no row of the quarantine fits" in nothing.output
 
 
+def test_rows_are_corrected_in_a_file(filled: Installation, tmp_path: Path) -> None:
+    assert platform_assets(filled, "setup").returncode == 0
+    chosen = listed("--rule", "email__str_matches")[0]
+    identity, day = str(chosen["quarantine_id"]), str(chosen["partition"])
+    assert chosen["rules"] == ["email__str_matches"]
+    path = tmp_path / "rows.csv"
+    exported = call(
+        "quarantine", "export", "--dataset", "customers", "--partition", day,
+        "--rule", "email__str_matches", "--to", str(path),
+    )  # fmt: skip
+    assert exported.exit_code == 0, exported.output
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for each in rows:
+        if each["_quarantine_id"] == identity:
+            assert each["email"] == MASK
+            each["email"] = "right@example.com"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    done = platform_assets(
+        filled, "quarantine", "replay", "--from", str(path), "--reason", "asked", "--author", "me"
+    )
+    assert f"1 rows corrected; {len(rows) - 1} say what is there" in done.stdout, done.stderr
+    assert "1 rows released; none left" in done.stdout
+    assert done.returncode == 0
+    # What was corrected is told, and the address is shown nowhere.
+    shown = call("quarantine", "show", identity)
+    assert "status: released" in shown.output
+    assert "correction by me, standing:" in shown.output
+    assert f'email = "{MASK}"' in shown.output
+    assert "correct by me: asked" in shown.output
+    assert "right@example.com" not in shown.output + done.stdout + done.stderr
+    again = call("quarantine", "replay", "--from", str(path), "--reason", "asked")
+    assert again.exit_code == 0, again.output
+    assert f"0 rows corrected; {len(rows)} say what is there" in again.output
+    other = next(str(each["quarantine_id"]) for each in listed())
+    nothing = call("quarantine", "withdraw", other, "--reason", "r")
+    assert nothing.exit_code == 2
+    assert "no row that fits has a correction" in nothing.output
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_would_be_erased_is_counted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = call("quarantine", "expire", "--dataset", "customers")
+    assert (kept.exit_code, kept.stdout.strip()) == (0, "customers: kept for ever")
+    shown = replace(customers, quarantine_retention=timedelta(microseconds=1))
+    monkeypatch.setattr("platform_assets.declared.catalogue.dataset_named", lambda *_: shown)
+    row = str(listed()[0]["quarantine_id"])
+    assert call("quarantine", "resolve", row, "--reason", "r", "--yes").exit_code == 0
+    left = len(listed())
+    asked = call("quarantine", "expire", "--dataset", "customers")
+    assert f"1 rows and 0 corrections to erase; {left} as old are open, and kept" in asked.stdout
+    assert "nothing was erased: say --yes" in asked.stdout
+    assert "original row: erased" not in call("quarantine", "show", row).output
+    done = call("quarantine", "expire", "--dataset", "customers", "--yes")
+    assert "1 rows and 0 corrections erased" in done.stdout
+    assert "original row: erased" in call("quarantine", "show", row).output
+    assert "expire by retention" in call("quarantine", "show", row).output
+    assert "erased" in call("quarantine", "list", "--status", "resolved").output
+
+
+def test_how_to_run_stopped_partitions_again_is_told(installation: Installation) -> None:
+    settings = installation.settings
+    generate(settings.shop, start=date(2025, 1, 1), days=3, orders_per_day=60)
+    strict = replace(customers, max_bad_share=0.0)
+    with connect(lake_config(settings)) as lake:
+        step = Step(strict, lake, "run-1", {"shop": settings.shop})
+        load_raw(step, DAYS)
+        stopped = sorted(clean(step, DAYS).failed)
+    assert stopped
+    done = call("quarantine", "resolve", "--dataset", "customers", "--reason", "r", "--yes")
+    assert "to run these again:" in done.stdout
+    for first, last in spans(stopped):
+        assert f"platform-assets backfill --from {first} --to {last} --select" in done.stdout
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
 def test_rows_are_exported_masked(tmp_path: Path, ending: str) -> None:
@@ -127,6 +207,13 @@ def test_rows_are_exported_masked(tmp_path: Path, ending: str) -> None:
             ["export", "--dataset", "customers", "--to", "rows.xlsx"],
             ["an ending that is not known", ".csv or .ndjson"],
         ),
+        (["replay", "--from", "rows.csv", "--reason", "r"], ["no file of edited rows", "rows.csv"]),
+        (
+            ["replay", "--from", "rows.csv", "--dataset", "customers", "--reason", "r"],
+            ["says itself which rows are meant"],
+        ),
+        (["withdraw", "--reason", "r"], ["never all of it at once"]),
+        (["expire", "--dataset", "nothing"], ["nothing"]),
         (["resolve", "--reason", "r", "--yes"], ["never all of it at once", "no rows"]),
         (["resolve", "--dataset", "customers", "--reason", " ", "--yes"], ["no reason"]),
     ],

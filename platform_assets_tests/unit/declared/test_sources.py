@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -35,6 +35,7 @@ datasets:
     owners: [team:finance]
     tags: {tier: "1"}
     max_bad_share: 0.05
+    quarantine_retention: 90d
     key: refund_id
     event_time: refunded_at
     cursor: updated_at
@@ -89,6 +90,7 @@ def test_an_entry_says_all_that_code_can(tmp_path: Path) -> None:
     assert dataset.partitions == Daily(date(2025, 1, 1), date(2025, 2, 1))
     assert (dataset.description, dataset.owners) == ("Money given back.", ("team:finance",))
     assert (dataset.tags, dataset.max_bad_share) == ({"tier": "1"}, 0.05)
+    assert dataset.quarantine_retention == timedelta(days=90)
     in_code = compile_contract(Refund, "refunds")
     assert dataset.compiled.rules == in_code.rules
     assert dataset.compiled.version == in_code.version
@@ -100,6 +102,7 @@ def test_an_entry_says_as_little_as_possible(tmp_path: Path) -> None:
     dataset = entry.dataset()
     assert dataset.partitions == Unpartitioned()
     assert dataset.max_bad_share == 0.10
+    assert dataset.quarantine_retention is None
     assert "sources.yaml" in dataset.compiled.description
 
 
@@ -164,6 +167,10 @@ def column(text: str) -> str:
          "rename the dataset"),
         (entry("{partition}", "*/{partition}"), "does not tell which partition", "line 4", "*",
          "write it like"),
+        (entry("contract:", "quarantine_retention: 0d\n    contract:"), "are kept is none",
+         "quarantine_retention)", "0:00:00", "ninety days"),
+        (entry("contract:", "quarantine_retention: soon\n    contract:"), "wrong form",
+         "quarantine_retention", "'soon'", ""),
         (entry("contract:", "max_bad_share: 10\n    contract:"), "not a share", "max_bad_share)",
          "10", "ten per cent"),
         (entry("contract:", "on_failed_upstream: ignore\n    contract:"), "wrong form",
