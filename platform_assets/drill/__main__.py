@@ -64,7 +64,8 @@ def main(
     started = time.perf_counter()
     plan = Plan(seed=seed, days=days, orders_per_day=orders_per_day)
     errors.print(f"The clean year: {plan.days} days …", highlight=False)
-    year = harness.build(folder.absolute(), plan, day_by_day=day_by_day)
+    days_after = max(incident.last for incident in chosen) + 1
+    year = harness.build(folder.absolute(), plan, days_after=days_after, day_by_day=day_by_day)
 
     def tell(outcome: Outcome) -> None:
         errors.print(report.line(outcome), highlight=False, markup=False)
@@ -75,7 +76,9 @@ def main(
         rows=year.rows,
         outcomes=tuple(outcomes),
         alarms=tuple(
-            false_alarms([dataset.name for dataset in ALL], len(plan.every), year.signals)
+            false_alarms(
+                [dataset.name for dataset in ALL], len(plan.history) + days_after, year.signals
+            )
         ),
         signals=tuple(year.signals),
         build_seconds=year.seconds,

@@ -27,7 +27,7 @@ from platform_assets.drill.evidence import Signal
 from platform_assets.drill.incident import Expect, Incident, Scene
 from platform_assets.drill.incidents import BY_NAME
 from platform_assets.drill.judgement import Clean, Outcome, Run, beyond, judge
-from platform_assets.drill.plan import Plan
+from platform_assets.drill.plan import DAYS_AFTER, Plan
 from platform_assets.drill.server import Fault
 from platform_assets.drill.site import Site, copy_lake, opened
 from platform_assets.drill.source import copy_database
@@ -69,12 +69,19 @@ class Year:
         return [*self.history, *(each for clean in self.after for each in clean.signals)]
 
 
-def build(folder: Path, plan: Plan, *, day_by_day: bool = False) -> Year:
+def build(
+    folder: Path,
+    plan: Plan,
+    *,
+    days_after: int = DAYS_AFTER,
+    day_by_day: bool = False,
+) -> Year:
     """Build the clean year.
 
     Args:
         folder: A folder of the drill's own; what an earlier drill left there is removed.
         plan: How large it is.
+        days_after: Clean days to run after the history: as many as incidents will need.
         day_by_day: Whether to run each day of the history by itself, and not all as one range.
     """
     started = time.perf_counter()
@@ -97,7 +104,7 @@ def build(folder: Path, plan: Plan, *, day_by_day: bool = False) -> Year:
     year = Year(plan, folder, history, (), rows, 0.0)
     after = []
     with _copied(year, folder / "clean", ALL) as site:
-        for day in plan.after:
+        for day in plan.after[:days_after]:
             site.source.deliver([day], [dataset.name for dataset in ALL])
             site.run(day, [day], ALL)
             after.append(

@@ -15,7 +15,7 @@ from platform_assets.drill.shop import stored
 from platform_assets.drill.source import Source
 
 ENOUGH_ORDERS = 300
-ENOUGH_DAYS = 84
+ENOUGH_DAYS = 56
 
 
 class Expect(StrEnum):

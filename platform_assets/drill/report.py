@@ -264,8 +264,8 @@ def _alarms(signals: Sequence[Signal]) -> Iterator[str]:
 def described(signal: Signal) -> str:
     """A signal's figures, or how many rows broke its rule, or the first line of its words."""
     if signal.observed is not None:
-        low = "" if signal.low is None else _number(signal.low)
-        high = "" if signal.high is None else _number(signal.high)
+        low = "any" if signal.low is None else _number(signal.low)
+        high = "any" if signal.high is None else _number(signal.high)
         return f"{_number(signal.observed)}, expected {low} to {high}"
     if signal.amount:
         return f"{signal.amount:,} rows"

@@ -6,7 +6,6 @@ there are.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _UNAVAILABLE, _UNAUTHORISED = 503, 401
@@ -110,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ConnectionError:
             self.close_connection = True  # whoever asked did not wait
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: standard error is the drill's."""
 
 
@@ -131,9 +129,3 @@ def serving(folder: Path) -> Iterator[TicketServer]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def tickets_in(body: bytes) -> list[dict[str, Any]]:
-    """The tickets of an answer."""
-    found: list[dict[str, Any]] = json.loads(body)["items"]
-    return found

@@ -115,7 +115,7 @@ INCIDENTS = (
         "last line cut off", "The last line of the user events is not whole.",
         "user_events", torn, _READ,
     ),
-    Incident(
+    learnt(
         "duplicated file", "Every row of the orders file is in it twice.",
         "orders", twice, "duplicates",
     ),

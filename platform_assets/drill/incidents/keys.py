@@ -33,7 +33,7 @@ INCIDENTS = (
         "key reused", "A third of the new orders has keys of orders of last week.",
         "orders", reused, _UNIQUE,
     ),
-    Incident(
+    learnt(
         "keys cut off", "order_id lost its last two digits: orders share a key.",
         "orders", shortened, "duplicates",
     ),

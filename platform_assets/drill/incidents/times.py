@@ -55,15 +55,15 @@ def of_before(days: int) -> Injector:
 
 
 INCIDENTS = (
-    Incident(
+    learnt(
         "file of yesterday again", "Yesterday's orders come under today's name.",
         "orders", of_before(1), _EVENT_TIME,
     ),
-    Incident(
+    learnt(
         "stale file: last week's", "The orders of a week ago come under today's name.",
         "orders", of_before(7), _EVENT_TIME,
     ),
-    Incident(
+    learnt(
         "events of yesterday again", "Yesterday's user events come under today's name.",
         "user_events", of_before(1), _EVENT_TIME,
     ),
@@ -75,13 +75,13 @@ INCIDENTS = (
         "timezone shift 5 h", "The times of all orders are five hours late.",
         "orders", moved("5 hours"), _EVENT_TIME,
     ),
-    Incident(
+    learnt(
         "future dates", "5 % of the orders are of next year.",
         "orders", moved("1 year", 0.05, ("ordered_at",)), _EVENT_TIME,
     ),
-    Incident(
-        "dates of 1970", "2 % of the orders are of the first of January 1970.",
-        "orders", set_to("'1970-01-01 00:00:00'", 0.02), _EVENT_TIME,
+    learnt(
+        "dates of 1970", "3 % of the orders are of the first of January 1970.",
+        "orders", set_to("'1970-01-01 00:00:00'", 0.03), _EVENT_TIME,
     ),
     learnt(
         "time of day lost", "Every order is of midnight.",

@@ -6,7 +6,7 @@ Belongs here: declarations and their injectors. Does not belong here: files that
 
 from __future__ import annotations
 
-from platform_assets.drill.incident import Expect, Incident, Injector, Scene, learnt
+from platform_assets.drill.incident import Expect, Injector, Scene, learnt
 
 _VOLUME = "volume"
 _LATE = "md5_number_lower(order_id) % 3 = 0"
@@ -115,15 +115,15 @@ INCIDENTS = (
         "small channel missing", "No order by phone (5 % of them).",
         "orders", without("channel", "phone"), "categories",
     ),
-    Incident(
+    learnt(
         "stale file: none comes", "The day's orders file does not come.",
         "orders", stale, _VOLUME,
     ),
-    Incident(
+    learnt(
         "reference file does not come", "The day's customers file does not come.",
         "customers", stale, "volume, references",
     ),
-    Incident(
+    learnt(
         "empty file", "The day's orders file has a header and no row.",
         "orders", header_only, _VOLUME,
     ),
