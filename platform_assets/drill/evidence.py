@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from platform_assets.dataset import Dataset
 from platform_assets.drill.site import Site
-from platform_assets.sql import quote_identifier, quote_literal, quote_name
+from platform_assets.quality.findings import Standing
+from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import tables
-from platform_assets.warehouse.lake import LAKE
 from platform_assets.warehouse.schemas import DRIFTS
-from platform_assets.warehouse.tables import LEDGER, PLATFORM
+from platform_assets.warehouse.tables import FINDINGS, LEDGER
 
-FINDINGS = quote_name(LAKE, PLATFORM, "findings")
 ERROR, WARN, INFO = "error", "warn", "info"
 
 
@@ -38,6 +37,7 @@ class Signal:
         low: The least that they expected.
         high: The most that they expected.
         history: The partitions that they learnt from.
+        confidence: How sure they are.
         message: Its words.
     """
 
@@ -52,12 +52,18 @@ class Signal:
     low: float | None = None
     high: float | None = None
     history: int | None = None
+    confidence: float | None = None
     message: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str, str, str]:
         """What it is about, however large it is."""
         return (self.dataset, self.partition, self.layer, self.check, self.column)
+
+    @property
+    def is_of_machine(self) -> bool:
+        """Whether it is about the time that a run took, which no seed determines."""
+        return (self.check, self.column) == ("duration", "seconds")
 
     @property
     def name(self) -> str:
@@ -166,12 +172,10 @@ def _of_drifts(site: Site, run_id: str, dataset: Dataset) -> list[Signal]:
 
 
 def _of_findings(site: Site, run_id: str, dataset: Dataset) -> list[Signal]:
-    if not _has_findings(site):
-        return []
     rows = site.lake.execute(
-        "SELECT partition, check_name, severity, coalesce(column_name, ''), observed, "
-        f"expected_low, expected_high, history, message FROM {FINDINGS} "
-        "WHERE run_id = ? AND dataset = ? ORDER BY ALL",
+        "SELECT partition, check_name, severity, column_name, observed, expected_low, "
+        f"expected_high, history, confidence, message FROM {FINDINGS} "
+        f"WHERE run_id = ? AND dataset = ? AND status = '{Standing.OPEN}' ORDER BY ALL",
         [run_id, dataset.name],
     ).fetchall()
     return [
@@ -186,19 +190,22 @@ def _of_findings(site: Site, run_id: str, dataset: Dataset) -> list[Signal]:
             low=low,
             high=high,
             history=history,
-            message=message or "",
+            confidence=confidence,
+            message=message,
         )
-        for partition, check, severity, column, observed, low, high, history, message in rows
+        for (
+            partition,
+            check,
+            severity,
+            column,
+            observed,
+            low,
+            high,
+            history,
+            confidence,
+            message,
+        ) in rows
     ]
-
-
-def _has_findings(site: Site) -> bool:
-    row = site.lake.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? "
-        "AND table_name = 'findings'",
-        [LAKE, PLATFORM],
-    ).fetchone()
-    return row is not None and bool(row[0])
 
 
 def _assets(dataset: Dataset) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from platform_assets.dataset import Dataset
@@ -32,6 +33,7 @@ from platform_assets.drill.server import Fault
 from platform_assets.drill.site import Site, copy_lake, opened
 from platform_assets.drill.source import copy_database
 from platform_assets.partitions import UNPARTITIONED_KEY, Daily
+from platform_assets.quality.policy import Calendar, Event
 
 HISTORY = "history"
 _AGO = 8
@@ -163,7 +165,7 @@ def happen(year: Year, incident: Incident) -> Outcome:
         incident: What happens.
     """
     started = time.perf_counter()
-    datasets = scope(incident.dataset)
+    datasets = _declared(year, incident)
     folder = year.folder / "incidents" / incident.name.replace(" ", "-").replace("/", "-")
     shutil.rmtree(folder, ignore_errors=True)
     runs: list[Run] = []
@@ -179,6 +181,18 @@ def happen(year: Year, incident: Incident) -> Outcome:
     shutil.rmtree(folder)
     outcome = judge(incident, year.plan, runs)
     return replace(outcome, seconds=time.perf_counter() - started)
+
+
+def _declared(year: Year, incident: Incident) -> list[Dataset]:
+    """The datasets that are run; a day that is known to be special is in their calendar."""
+    datasets = scope(incident.dataset)
+    if not incident.known_as:
+        return datasets
+    day = date.fromisoformat(year.plan.day(incident.first))
+    calendar = Calendar(events=(Event(incident.known_as, day),))
+    return [
+        replace(each, statistics=replace(each.statistics, calendar=calendar)) for each in datasets
+    ]
 
 
 def _day(
@@ -201,7 +215,9 @@ def _day(
     states = {each.name: evidence.state(site, each) for each in datasets}
     partition = day if isinstance(dataset.partitions, Daily) else UNPARTITIONED_KEY
     return Run(
-        signals=beyond(evidence.signals(site, day, datasets), clean.signals),
+        signals=beyond(
+            evidence.signals(site, day, datasets), clean.signals, of_machine=incident.timed
+        ),
         published=evidence.published(site, day, dataset, partition),
         before=before,
         after=states[dataset.name],

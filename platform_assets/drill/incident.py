@@ -94,6 +94,9 @@ class Incident:
         watch: Runs, from the first day on, until it counts as missed.
         orders: Orders a day below which it is not expected to be noticed.
         history: Days of history below which it is not expected to be noticed.
+        timed: Whether it is to be noticed by the time that a run takes.
+        known_as: What its first day is called in the dataset's calendar; empty: it is not there.
+        changes: Whether its rows are rightly others than those of the clean run.
     """
 
     name: str
@@ -107,6 +110,9 @@ class Incident:
     watch: int = 3
     orders: int = 0
     history: int = 0
+    timed: bool = False
+    known_as: str = ""
+    changes: bool = False
 
     @property
     def last(self) -> int:

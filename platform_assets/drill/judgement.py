@@ -115,6 +115,7 @@ class FalseAlarms:
         errors: At ``error``.
         warnings: At ``warn``.
         infos: At ``info``.
+        machine: About the time that a run took, which is the machine's: they count for nothing.
         allowed: How many at ``warn`` are within the goal, by the length of the year.
     """
 
@@ -122,6 +123,7 @@ class FalseAlarms:
     errors: int
     warnings: int
     infos: int
+    machine: int
     allowed: int
 
     @property
@@ -130,7 +132,9 @@ class FalseAlarms:
         return self.errors > 0 or self.warnings > self.allowed
 
 
-def beyond(found: Iterable[Signal], clean: Iterable[Signal]) -> tuple[Signal, ...]:
+def beyond(
+    found: Iterable[Signal], clean: Iterable[Signal], *, of_machine: bool = False
+) -> tuple[Signal, ...]:
     """The signals that the clean run of the same day has not, the most telling first.
 
     What is only for information is no alarm, and is left out.
@@ -138,6 +142,7 @@ def beyond(found: Iterable[Signal], clean: Iterable[Signal]) -> tuple[Signal, ..
     Args:
         found: What was said.
         clean: What was said of the clean day.
+        of_machine: Whether the time that a run took is a matter of the incident.
     """
     usual: dict[tuple[str, ...], int] = {}
     for each in clean:
@@ -146,6 +151,7 @@ def beyond(found: Iterable[Signal], clean: Iterable[Signal]) -> tuple[Signal, ..
         each
         for each in found
         if each.severity != INFO
+        and (of_machine or not each.is_of_machine)
         and (each.identity not in usual or each.amount > usual[each.identity])
     ]
     return tuple(sorted(new, key=_telling))
@@ -167,7 +173,7 @@ def judge(incident: Incident, plan: Plan, runs: Sequence[Run]) -> Outcome:
     noticed = next((number for number, run in enumerate(runs, 1) if run.signals), 0)
     holds = all(run.published or run.before == run.after for run in runs)
     if incident.expect is Expect.SILENCE:
-        same = not any(run.unlike for run in runs)
+        same = incident.changes or not any(run.unlike for run in runs)
         verdict = Verdict.QUIET if same and not noticed else Verdict.FALSE_ALARM
     else:
         verdict = Verdict.DETECTED if noticed else Verdict.MISSED
@@ -193,10 +199,19 @@ def false_alarms(datasets: Sequence[str], days: int, clean: Iterable[Signal]) ->
         days: The days of the year.
         clean: All that was said of it.
     """
-    counted = Counter((each.dataset, each.severity) for each in clean)
+    counted: Counter[tuple[str, str]] = Counter()
+    for each in clean:
+        counted[each.dataset, "machine" if each.is_of_machine else each.severity] += 1
     # A part of a year may have one too: less than one cannot be counted.
     allowed = max(WARNINGS_A_YEAR, WARNINGS_A_YEAR * days // _YEAR)
     return [
-        FalseAlarms(name, counted[name, ERROR], counted[name, WARN], counted[name, INFO], allowed)
+        FalseAlarms(
+            name,
+            errors=counted[name, ERROR],
+            warnings=counted[name, WARN],
+            infos=counted[name, INFO],
+            machine=counted[name, "machine"],
+            allowed=allowed,
+        )
         for name in datasets
     ]

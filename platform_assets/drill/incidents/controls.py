@@ -9,6 +9,7 @@ import codecs
 
 from platform_assets.drill.incident import Expect, Incident, Injector, Scene
 from platform_assets.drill.incidents.files import select
+from platform_assets.drill.incidents.volume import rush
 
 _NONE = "none: it is harmless"
 _SHUFFLED_COLUMNS = (
@@ -48,6 +49,12 @@ def _control(name: str, story: str, dataset: str, inject: Injector) -> Incident:
 
 
 INCIDENTS = (
+    Incident(
+        "Black Friday, announced",
+        "Two and a half times as many orders, on a day that the calendar knows.",
+        "orders", rush, _NONE, Expect.SILENCE, first=4, watch=1, known_as="Black Friday",
+        changes=True,
+    ),
     _control("nothing at all", "Nothing happens.", "orders", nothing),
     _control("byte order mark", "The file begins with a byte order mark.",
              "orders", byte_order_mark),

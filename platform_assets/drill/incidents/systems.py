@@ -101,7 +101,7 @@ INCIDENTS = (
     ),
     learnt(
         "source slow: late answers", "The API takes long, and answers in time.",
-        "tickets", answering(Fault.SLUGGISH, 0.5 * API_TIMEOUT), "duration",
+        "tickets", answering(Fault.SLUGGISH, 0.5 * API_TIMEOUT), "duration", timed=True,
     ),
     Incident(
         "partial page from the API", "The first page has half of the tickets that it should have.",

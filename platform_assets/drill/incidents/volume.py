@@ -46,6 +46,16 @@ def copied_rows(scene: Scene) -> None:
     )
 
 
+def rush(scene: Scene) -> None:
+    """As many orders again and a half, of the same customers, at other times of the day."""
+    copies = " UNION ALL BY NAME ".join(
+        f"SELECT * REPLACE ('O{number}' || substr(order_id, 3) AS order_id, "
+        f"substr(ordered_at, 1, 17) || '{number}0' AS ordered_at) FROM file WHERE {chosen}"
+        for number, chosen in ((4, "true"), (5, scene.chance(0.5, "order_id")))
+    )
+    scene.rewrite(f"SELECT * FROM file UNION ALL BY NAME {copies}")
+
+
 def stale(scene: Scene) -> None:
     """No file comes."""
     scene.source.withhold(scene.dataset, scene.day)
@@ -94,6 +104,10 @@ INCIDENTS = (
     learnt(
         "volume doubled", "Twice as many orders, each under a key of its own.",
         "orders", doubled, _VOLUME,
+    ),
+    learnt(
+        "Black Friday, unannounced", "Two and a half times as many orders, and nobody said so.",
+        "orders", rush, _VOLUME, first=4,
     ),
     learnt(
         "rows copied under new keys", "A quarter of the orders is there again under new keys.",

@@ -88,6 +88,8 @@ RESIZED: dict[str, tuple[float, float]] = {
     "volume down 20 %": (0.72, 0.88),
     "events down 40 %": (0.5, 0.7),
     "volume doubled": (2.0, 2.0),
+    "Black Friday, unannounced": (2.3, 2.7),
+    "Black Friday, announced": (2.3, 2.7),
     "rows copied under new keys": (1.15, 1.35),
     "one country missing": (0.8, 0.95),
     "main country missing": (0.5, 0.75),

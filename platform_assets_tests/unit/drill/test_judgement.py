@@ -20,6 +20,7 @@ from platform_assets.drill.plan import Plan
 
 EMPTY, FULL = State(0, "0"), State(10, "77")
 VOLUME = Signal("orders", "2026-03-02", "statistics", "volume", "error", observed=1.0)
+SLOW = replace(VOLUME, check="duration", column="seconds")
 RULE = Signal("orders", "2026-03-02", "rule", "status__isin", "warn", amount=3)
 PLAN = Plan()
 
@@ -94,6 +95,11 @@ def test_a_control_whose_rows_are_others_is_no_harmless_one() -> None:
     assert outcome.verdict is Verdict.FALSE_ALARM
 
 
+def test_a_control_whose_rows_are_rightly_others_is_quiet() -> None:
+    told = replace(incident(Expect.SILENCE), changes=True)
+    assert judge(told, PLAN, [run(unlike=("orders",))]).verdict is Verdict.QUIET
+
+
 def test_a_blocked_partition_must_leave_every_row_as_it_was() -> None:
     outcome = judge(incident(), PLAN, [run(VOLUME, published=False, after=FULL)])
     assert not outcome.holds
@@ -116,6 +122,11 @@ def test_what_is_for_information_only_is_no_alarm() -> None:
     assert beyond([replace(VOLUME, severity="info")], []) == ()
 
 
+def test_the_time_of_a_run_counts_only_where_it_is_a_matter_of_the_incident() -> None:
+    assert beyond([SLOW], []) == ()
+    assert beyond([SLOW], [], of_machine=True) == (SLOW,)
+
+
 def test_the_most_telling_signal_comes_first() -> None:
     gate = replace(VOLUME, layer="gate", check="status__isin")
     warned = replace(VOLUME, severity="warn", check="mean", column="total_amount")
@@ -125,8 +136,8 @@ def test_the_most_telling_signal_comes_first() -> None:
 def test_false_alarms_are_counted_by_dataset_and_severity() -> None:
     warned = replace(VOLUME, severity="warn")
     told = replace(VOLUME, severity="info")
-    found = false_alarms(["orders", "tickets"], 364, [VOLUME, warned, warned, told])
-    assert found == [FalseAlarms("orders", 1, 2, 1, 1), FalseAlarms("tickets", 0, 0, 0, 1)]
+    found = false_alarms(["orders", "tickets"], 364, [VOLUME, warned, warned, told, SLOW])
+    assert found == [FalseAlarms("orders", 1, 2, 1, 1, 1), FalseAlarms("tickets", 0, 0, 0, 0, 1)]
     assert [each.failed for each in found] == [True, False]
 
 
