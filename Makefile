@@ -54,7 +54,7 @@ online-retail-dev: $(READY)  ## that year in the UI at http://localhost:3000
 
 drill: $(READY)  ## known incidents, one at a time: what is noticed; SEED=7 DAYS=364 ORDERS_A_DAY=600
 	$(BIN)/python -m platform_assets.drill $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS)) \
-		$(if $(ORDERS_A_DAY),--orders-per-day $(ORDERS_A_DAY)) $(if $(OUT),--out "$(OUT)")
+		$(if $(ORDERS_A_DAY),--orders-per-day $(ORDERS_A_DAY)) --out "$(or $(OUT),data/drill/drill.md)"
 
 dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
 	$(BIN)/platform-assets dev

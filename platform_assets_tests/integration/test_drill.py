@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from typer.testing import CliRunner
 
 from platform_assets.cli.console import EXIT_BAD_INPUT, EXIT_PARTIAL
 from platform_assets.drill import __main__ as command
-from platform_assets.drill import harness
+from platform_assets.drill import evidence, harness
 from platform_assets.drill.__main__ import app
+from platform_assets.drill.datasets import scope
 from platform_assets.drill.incident import Expect, Incident, Scene
 from platform_assets.drill.incidents import BY_NAME
 from platform_assets.drill.judgement import Verdict
+from platform_assets.drill.site import opened
 
 WEEKS = 10
 SIZE = ["--days", str(7 * WEEKS), "--orders-per-day", "60"]
@@ -154,3 +157,23 @@ def test_what_is_known_can_be_listed_and_what_is_not_is_refused() -> None:
     assert "half a file (orders): The orders file ends in the middle of a row." in listed.stdout
     refused = CliRunner().invoke(app, ["--list", "--only", "flood"])
     assert refused.exit_code == EXIT_BAD_INPUT
+
+
+def test_a_range_says_of_a_day_what_a_run_a_day_says(year: harness.Year, tmp_path: Path) -> None:
+    """The clean history is loaded as one range: an incident in its middle is seen there too."""
+    days, odd = year.plan.history[-42:], year.plan.history[-14]
+    chosen = scope("user_events")
+
+    def live(folder: Path, runs: list[list[str]]) -> set[tuple[str, ...]]:
+        with opened(folder, year.store, year.plan.seed, days) as site:
+            site.source.deliver(days, ["user_events"])
+            scene = Scene(site.source, "user_events", odd, 0, "events down 40 %")
+            BY_NAME["events down 40 %"].inject(scene)
+            for run in runs:
+                site.run(run[0], run, chosen)
+            said = [each for run in runs for each in evidence.signals(site, run[0], chosen)]
+        return {each.identity for each in said if not each.is_of_machine}
+
+    together = live(tmp_path / "range", [days])
+    assert ("user_events", odd, "statistics", "volume", "rows") in together
+    assert together == live(tmp_path / "days", [[day] for day in days])

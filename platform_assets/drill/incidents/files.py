@@ -151,13 +151,8 @@ INCIDENTS = (
         _TYPES,
     ),
     Incident(
-        "thousands separator", "Amounts from 1,000 on are written 1,234.50.",
-        "orders",
-        select(
-            "SELECT * REPLACE (CASE WHEN CAST(total_amount AS DOUBLE) >= 1000 THEN "
-            "format('{:,.2f}', CAST(total_amount AS DOUBLE)) ELSE total_amount END "
-            "AS total_amount) FROM file"
-        ),
+        "currency sign in amounts", "Amounts are written £12.50.",
+        "orders", select("SELECT * REPLACE ('£' || total_amount AS total_amount) FROM file"),
         _TYPES,
     ),
     Incident(

@@ -33,7 +33,7 @@ CHANGED: dict[str, tuple[set[str], float, float]] = {
     "type change": ({"quantity"}, 1.0, 1.0),
     "type change in JSON": ({"duration_ms"}, 1.0, 1.0),
     "decimal comma": ({"total_amount"}, 1.0, 1.0),
-    "thousands separator": ({"total_amount"}, 0.001, 0.1),
+    "currency sign in amounts": ({"total_amount"}, 1.0, 1.0),
     "date format changed": ({"ordered_at"}, 1.0, 1.0),
     "text cut off": ({"page"}, 1.0, 1.0),
     "null share 1 to 6 %": ({"campaign"}, 0.03, 0.07),
