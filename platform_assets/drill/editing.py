@@ -36,6 +36,8 @@ def engine(seed: int) -> Iterator[Engine]:
             "CREATE MACRO roll(key, word) AS "
             f"(md5_number_lower(concat('{seed}', '/', key, '/', word)) % {_SCALE}) / {_SCALE}.0"
         )
+        # Standard output is for the report, which may be JSON.
+        connection.execute("SET enable_progress_bar = false")
         # Nearly normal: enough for a quantity that is looked at in sums.
         connection.execute(
             "CREATE MACRO bell(key, word) AS (roll(key, concat(word, 1)) "

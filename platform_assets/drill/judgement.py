@@ -14,11 +14,13 @@ from enum import StrEnum
 from platform_assets.drill.evidence import ERROR, INFO, WARN, Signal, State
 from platform_assets.drill.incident import Expect, Incident
 from platform_assets.drill.plan import Plan
+from platform_assets.quality.policy import CHECKS
 
 WARNINGS_A_YEAR = 1
 """How many false alarms a dataset may have in a clean year at ``warn``; at ``error`` none."""
 
 _YEAR = 365
+_CHECKS = tuple(CHECKS)
 _LAYERS = ("step", "gate", "schema", "statistics", "rule")
 
 
@@ -157,9 +159,10 @@ def beyond(
     return tuple(sorted(new, key=_telling))
 
 
-def _telling(signal: Signal) -> tuple[bool, int, int, str]:
+def _telling(signal: Signal) -> tuple[bool, int, int, int, str]:
     layer = _LAYERS.index(signal.layer)
-    return (signal.severity != ERROR, layer, -signal.amount, signal.name)
+    check = _CHECKS.index(signal.check) if signal.check in _CHECKS else len(_CHECKS)
+    return (signal.severity != ERROR, layer, check, -signal.amount, signal.name)
 
 
 def judge(incident: Incident, plan: Plan, runs: Sequence[Run]) -> Outcome:

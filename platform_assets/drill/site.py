@@ -113,6 +113,8 @@ def opened(folder: Path, store: Path, seed: int, days: Sequence[str]) -> Iterato
         clock = _Clock(days)
         guard = Guard(BreakerStore(clock=clock), policy=_POLICY)
         connection = stack.enter_context(connect(lake))
+        # Standard output is for the report, which may be JSON.
+        connection.execute("SET enable_progress_bar = false")
         yield _Ticking(connection, source, connections, guard, clock=clock)
 
 
