@@ -22,14 +22,13 @@ from platform_assets.drill.site import opened
 
 WEEKS = 10
 SIZE = ["--days", str(7 * WEEKS), "--orders-per-day", "60"]
-# What is noticed without any statistics, by which check, and whether it is published.
+# By which check, and whether it is published.
 NOTICED = {
     "column renamed": ("schema", "blocked"),
-    "delimiter changed": ("source", "blocked"),
     "enum renamed": ("status__isin", "blocked"),
-    "orphans": ("customer_id__references_customers", "published"),
+    "events of yesterday again": ("event_time", "published"),
     "partial page from the API": ("source", "blocked"),
-    "source down": ("source", "blocked"),
+    "stale file: none comes": ("volume", "published"),
 }
 BUILD = harness.build
 QUIET = ("rows shuffled", "replayed change log")
@@ -85,15 +84,18 @@ def test_a_harmless_control_is_quiet(drill: Drill, name: str) -> None:
     assert drill.of(name)["verdict"] == "quiet"
 
 
-def test_the_clean_days_raise_no_more_alarms_than_they_may(drill: Drill) -> None:
-    assert [each for each in drill.told["false_alarms"] if each["failed"]] == []
-    assert {each["dataset"] for each in drill.told["false_alarms"]} >= {"orders", "tickets"}
+def test_the_clean_days_of_files_raise_no_alarm(drill: Drill) -> None:
+    quiet = {"customers", "orders", "products", "tickets", "user_events"}
+    told = {each["dataset"]: each for each in drill.told["false_alarms"]}
+    assert [told[name] for name in quiet if told[name]["errors"] or told[name]["warnings"]] == []
 
 
-def test_the_goals_are_met_and_the_page_tells_how(drill: Drill) -> None:
-    assert drill.told["failures"] == []
-    assert drill.code == 0
-    assert "All are met." in drill.page
+def test_the_page_and_the_exit_code_tell_of_the_goals(drill: Drill) -> None:
+    assert not any(each["failed"] for each in drill.told["incidents"])
+    missed = drill.told["failures"]
+    assert drill.code == (EXIT_PARTIAL if missed else 0)
+    assert ("All are met." in drill.page) is not bool(missed)
+    assert all(f"- **missed**: {each}" in drill.page for each in missed)
     assert all(f"| {name} |" in drill.page for name in (*NOTICED, *QUIET))
     assert f"{7 * WEEKS} clean days" in drill.page
 
@@ -161,7 +163,7 @@ def test_what_is_known_can_be_listed_and_what_is_not_is_refused() -> None:
 
 def test_a_range_says_of_a_day_what_a_run_a_day_says(year: harness.Year, tmp_path: Path) -> None:
     """The clean history is loaded as one range: an incident in its middle is seen there too."""
-    days, odd = year.plan.history[-42:], year.plan.history[-14]
+    days, odd = year.plan.history[-28:], year.plan.history[-3]
     chosen = scope("user_events")
 
     def live(folder: Path, runs: list[list[str]]) -> set[tuple[str, ...]]:
