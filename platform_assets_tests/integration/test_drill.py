@@ -169,13 +169,13 @@ def test_a_range_says_of_a_day_what_a_run_a_day_says(year: harness.Year, tmp_pat
     def live(folder: Path, runs: list[list[str]]) -> set[tuple[str, ...]]:
         with opened(folder, year.store, year.plan.seed, days) as site:
             site.source.deliver(days, ["user_events"])
-            scene = Scene(site.source, "user_events", odd, 0, "events down 40 %")
-            BY_NAME["events down 40 %"].inject(scene)
+            incident = BY_NAME["events of yesterday again"]
+            incident.inject(Scene(site.source, "user_events", odd, 0, incident.name))
             for run in runs:
                 site.run(run[0], run, chosen)
             said = [each for run in runs for each in evidence.signals(site, run[0], chosen)]
         return {each.identity for each in said if not each.is_of_machine}
 
     together = live(tmp_path / "range", [days])
-    assert ("user_events", odd, "statistics", "volume", "rows") in together
+    assert ("user_events", odd, "statistics", "event_time", "before the day") in together
     assert together == live(tmp_path / "days", [[day] for day in days])
