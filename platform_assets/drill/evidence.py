@@ -63,7 +63,7 @@ class Signal:
     @property
     def is_of_machine(self) -> bool:
         """Whether it is about the time that a run took, which no seed determines."""
-        return (self.check, self.column) == ("duration", "seconds")
+        return self.check == "duration" and self.column.startswith("seconds")
 
     @property
     def name(self) -> str:

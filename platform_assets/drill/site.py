@@ -29,7 +29,7 @@ from platform_assets.sources.connections import Database, RestApi
 from platform_assets.sources.retrying import Guard, RetryPolicy
 from platform_assets.warehouse.lake import Connection, LakeConfig, connect
 
-API_TIMEOUT = 1.0
+API_TIMEOUT = 3.0
 """Seconds that the API is waited for; a day of the drill is short."""
 
 _PII_KEY = b"of a shop that does not exist"

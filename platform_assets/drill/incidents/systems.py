@@ -97,11 +97,11 @@ INCIDENTS = (
     ),
     Incident(
         "source slow: no answer in time", "The API answers later than it is waited for.",
-        "tickets", answering(Fault.SILENT, 2 * API_TIMEOUT), _SOURCE,
+        "tickets", answering(Fault.SILENT, 1.5 * API_TIMEOUT), _SOURCE,
     ),
     learnt(
         "source slow: late answers", "The API takes long, and answers in time.",
-        "tickets", answering(Fault.SLUGGISH, 0.5 * API_TIMEOUT), "duration", timed=True,
+        "tickets", answering(Fault.SLUGGISH, 0.75 * API_TIMEOUT), "duration", timed=True, watch=2,
     ),
     Incident(
         "partial page from the API", "The first page has half of the tickets that it should have.",

@@ -20,7 +20,7 @@ from platform_assets.drill.plan import Plan
 
 EMPTY, FULL = State(0, "0"), State(10, "77")
 VOLUME = Signal("orders", "2026-03-02", "statistics", "volume", "error", observed=1.0)
-SLOW = replace(VOLUME, check="duration", column="seconds")
+SLOW = replace(VOLUME, check="duration", column="seconds to load")
 RULE = Signal("orders", "2026-03-02", "rule", "status__isin", "warn", amount=3)
 PLAN = Plan()
 
