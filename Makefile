@@ -13,7 +13,7 @@ DAY_SECONDS ?= 30
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help install demo shop shop-dev online-retail online-retail-dev dev test lint format bench lock clean
+.PHONY: help install demo drill shop shop-dev online-retail online-retail-dev dev test lint format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -51,6 +51,10 @@ online-retail-dev: $(READY)  ## that year in the UI at http://localhost:3000
 	mkdir -p $(RETAIL)/dagster_home
 	RETAIL_DATA="$(abspath $(DATA))" PLATFORM_ASSETS_DATA_DIR="$(RETAIL)" DAGSTER_HOME="$(RETAIL)/dagster_home" \
 		$(BIN)/dagster dev -m examples.online_retail.definitions
+
+drill: $(READY)  ## known incidents, one at a time: what is noticed; SEED=7 DAYS=364 ORDERS_A_DAY=600
+	$(BIN)/python -m platform_assets.drill $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS)) \
+		$(if $(ORDERS_A_DAY),--orders-per-day $(ORDERS_A_DAY)) --out "$(or $(OUT),data/drill/drill.md)"
 
 dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
 	$(BIN)/platform-assets dev

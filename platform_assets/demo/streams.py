@@ -41,6 +41,8 @@ class Stream(IntEnum):
     LIVE_TICKETS = 12
     LIVE_MARKETING = 13
     LIVE_LATE = 14
+    # Of the incident drill (`platform_assets/drill`).
+    WEATHER = 15
 
 
 class Draws:

@@ -29,6 +29,7 @@ STARTED_ELSEWHERE = {
     "make test": "this test is part of it",
     "make lint": "CI runs it before the tests",
     "make bench": "takes an hour",
+    "make drill": "takes minutes; test_drill.py runs a small one",
 }
 READY_SECONDS, STOP_SECONDS = 90, 60.0
 # Servers: they are started, asked, and stopped.
