@@ -70,6 +70,8 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
         return load_changes(step, partitions)
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
+    # A source that answers late does so where it is asked what there is.
+    started = time.perf_counter()
     try:
         inputs = source.inputs(step.access, partitions)
     except _SOURCE_ERRORS as error:
@@ -91,8 +93,9 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     record_alone(step, [*unchanged, *failed])
     book = SchemaBook(step)
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
-        for entry in _load_batch(step, asset, batch, columns, book):
+        for entry in _load_batch(step, asset, batch, columns, book, started):
             entries[entry.partition] = entry
+        started = time.perf_counter()
     if waiting:
         compact(step.lake, asset)
     return BatchReport(asset, {key: entries[key] for key in partitions})
@@ -128,8 +131,8 @@ def _load_batch(
     batch: Sequence[SourceInput],
     columns: Sequence[str],
     book: SchemaBook,
+    started: float,
 ) -> Iterator[LedgerEntry]:
-    started = time.perf_counter()
     source = _windows(step)
     judged = Judged(step.dataset.name, step.run_id)
     layouts: Layouts = {}

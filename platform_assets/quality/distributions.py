@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ NEW_SHARE = 0.002
 GONE_ROWS = 20
 GONE_DAYS = 0.9
 _PROBABILITIES = np.asarray(QUANTILES)
+_NORMAL = NormalDist()
 
 
 class _Distances(NamedTuple):
@@ -46,6 +48,8 @@ class _Distances(NamedTuple):
         distances: By row, the judged one last; on a scale on which chance is even.
         effect: Nearer is not worth a word, on that scale.
         power: What makes of a distance on that scale the one that is told.
+        size: Rows that the judged partition's is from.
+        classes: Categories; 0: it is a number.
     """
 
     column: str
@@ -53,6 +57,22 @@ class _Distances(NamedTuple):
     distances: Floats
     effect: float
     power: float
+    size: float
+    classes: int
+
+    def by_chance(self, false_alarm: float) -> float:
+        """How far so few rows lie from what they were drawn from, with a probability.
+
+        Of a number by the distribution of Kolmogorov (1933), whose tail is 2 exp(-2 n d^2); of
+        categories by chi-square over the rows (Yurdakul 2018), with the quantile of Wilson and
+        Hilferty (1931).
+        """
+        if not self.classes:
+            return math.sqrt(-math.log(false_alarm / 2) / (2 * self.size))
+        freedom = max(self.classes - 1, 1)
+        part = 2 / (9 * freedom)
+        normal = -_NORMAL.inv_cdf(false_alarm)
+        return math.sqrt(freedom * (1 - part + normal * math.sqrt(part)) ** 3 / self.size)
 
 
 class Shapes:
@@ -69,6 +89,9 @@ class Shapes:
         categories: bool,
     ) -> None:
         self.with_distributions, self.with_categories = ks, categories
+        self.sampled = np.zeros(length)
+        for row, each in zip(rows, seen, strict=True):
+            self.sampled[row] = each.profile.sampled
         self.numbers: dict[str, Floats] = {}
         self.counts: dict[str, Floats] = {}
         self.names: dict[str, list[str]] = {}
@@ -154,12 +177,15 @@ class Shapes:
             past = self.learnt[name][first:row]
             if not np.isnan(table[row, 0]) and _known(past) >= statistics.min_history:
                 distances = _ks(np.vstack([past, table[row : row + 1]]), _middle(past))
-                found.append(_Distances(name, "KS distance", distances, KS_EFFECT, 1.0))
+                size = float(self.sampled[row])
+                found.append(_Distances(name, "KS distance", distances, KS_EFFECT, 1.0, size, 0))
         for name, table in self.counts.items():
             past = self.learnt[name][first:row]
-            if np.nansum(table[row]) >= MIN_ROWS and _known(past) >= statistics.min_history:
+            size = float(np.nansum(table[row]))
+            if size >= MIN_ROWS and _known(past) >= statistics.min_history:
                 distances = np.sqrt(_psi(np.vstack([past, table[row : row + 1]]), past))
-                found.append(_Distances(name, "PSI", distances, math.sqrt(PSI_EFFECT), 2.0))
+                effect, classes = math.sqrt(PSI_EFFECT), table.shape[1]
+                found.append(_Distances(name, "PSI", distances, effect, 2.0, size, classes))
         if not found:
             return
         every = np.column_stack([each.distances for each in found])
@@ -174,7 +200,8 @@ class Shapes:
         for place, each in enumerate(found):
             # NaN, where there is too little history, is not farther off than anything.
             centre, observed = float(expected.centre[place]), float(every[-1, place])
-            limit = max(each.effect, centre + float(allowed[place]))
+            by_chance = each.by_chance(false_alarm / len(found))
+            limit = max(each.effect, by_chance, centre + float(allowed[place]))
             for value in accepted.get(("distribution", each.column), ()):
                 limit = max(limit, value ** (1 / each.power) + float(allowed[place]) / 2)
             if math.isnan(centre) or not observed > limit:

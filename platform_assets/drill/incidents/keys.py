@@ -29,7 +29,7 @@ def shortened(scene: Scene) -> None:
 
 
 INCIDENTS = (
-    Incident(
+    learnt(
         "key reused", "A third of the new orders has keys of orders of last week.",
         "orders", reused, _UNIQUE,
     ),

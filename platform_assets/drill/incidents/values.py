@@ -152,6 +152,7 @@ INCIDENTS = (
     ),
     learnt(
         "gradual drift", "Prices creep up by 2 % a day.",
-        "orders", creeping, _MEAN, expect=Expect.LATER, days=14, watch=14,
+        # Each day looks like the one before it: nothing learnt from these days could tell.
+        "orders", creeping, _MEAN, expect=Expect.PERHAPS, days=14, watch=14,
     ),
 )  # fmt: skip

@@ -111,7 +111,8 @@ INCIDENTS = (
     ),
     learnt(
         "rows copied under new keys", "A quarter of the orders is there again under new keys.",
-        "orders", copied_rows, "volume, duplicates",
+        # Rows of their own, to the key; and a good day has as many.
+        "orders", copied_rows, "volume, duplicates", expect=Expect.PERHAPS,
     ),
     learnt(
         "one country missing", "No order from Germany (12 % of them).",
