@@ -92,8 +92,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     except PublishError as error:
         return _refused(step, asset, partitions, error)
     entries: dict[str, LedgerEntry] = {}
-    raw = ledger.published(step.lake, f"raw/{name}", partitions)
-    refused = refusals(step, asset, partitions, raw)
+    raw, refused = refusals(step, asset, partitions)
     standing = ledger.judged(step.lake, asset, partitions)
     rolled_back = hold.among(step.lake, asset, standing)
     moved = moved_references(step, standing)

@@ -33,6 +33,7 @@ from platform_assets.warehouse.ledger import UPSTREAM, LedgerEntry, Status
 from platform_assets.warehouse.migrate import align
 from platform_assets.warehouse.publish import Publish, publish
 from platform_assets.warehouse.tables import aggregated_table, ensure_platform_tables
+from platform_assets.warehouse.tally import Tally
 
 COMPUTE = "compute"
 _STAGED = "_staged_frame"
@@ -194,7 +195,7 @@ def _build(frame: Frame, lake: Connection, key: str, run_id: str, force: bool) -
     if attempt.frame is None:
         in_transaction(lake, lambda con: ledger.record(con, [entry]))
     else:
-        _publish(frame, lake, attempt.frame, entry)
+        entry = _publish(frame, lake, attempt.frame, entry)
     return entry
 
 
@@ -272,8 +273,9 @@ def _fingerprint(frame: Frame, lake: Connection, key: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
-def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEntry) -> None:
-    key = entry.partition
+def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEntry) -> LedgerEntry:
+    """Swap the rows in; the entry as it was recorded, with what was added, removed and changed."""
+    key, tally = entry.partition, Tally(frame.compiled.key)
     lake.register(_STAGED, pa.Table.from_pandas(rows, preserve_index=False))
 
     def audit(_: Connection, counted: Mapping[str, int], __: Mapping[str, int]) -> None:
@@ -286,6 +288,9 @@ def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEn
                 fix="run it again; what was published before stays",
             )
 
+    def told() -> LedgerEntry:
+        return ledger.tallied(entry, tally.changes[key])
+
     try:
         publish(
             lake,
@@ -294,12 +299,14 @@ def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEn
                 [key],
                 f"SELECT *, {quote_literal(key)} AS {PARTITION_COLUMN} FROM {_STAGED}",
                 [*map(str, rows.columns), PARTITION_COLUMN],
+                tally=tally,
             ),
             audit=audit,
-            commit_with=lambda con: ledger.record(con, [entry]),
+            commit_with=lambda con: ledger.record(con, [told()]),
         )
     finally:
         lake.unregister(_STAGED)
+    return told()
 
 
 def _told(frame: Frame, key: str, stopping: Mapping[str, int], rows: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ follows, and is judged again once they are published anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError
@@ -22,25 +22,34 @@ RAW_MISSING = "raw_missing"
 
 
 def refusals(
-    step: Step, asset: str, partitions: Sequence[str], raw: Mapping[str, LedgerEntry]
-) -> dict[str, LedgerEntry]:
-    """The partitions that cannot be judged, as failed entries.
+    step: Step, asset: str, partitions: Sequence[str]
+) -> tuple[dict[str, LedgerEntry], dict[str, LedgerEntry]]:
+    """The raw rows that partitions stand at, and the partitions that cannot be judged.
 
     Args:
         step: What is worked on.
         asset: The asset that is to be made.
         partitions: The partitions' keys.
-        raw: The publish that each raw partition stands at.
+
+    Returns:
+        The publish of each raw partition; and failed entries of those that are refused.
     """
     upstream = f"raw/{step.dataset.name}"
+    raw = ledger.latest(step.lake, upstream, partitions, (Status.PUBLISHED, Status.FAILED))
+    # Most often nothing failed, and one question answers all.
+    doubtful = [k for k in partitions if k not in raw or raw[k].status is Status.FAILED]
+    if not doubtful:
+        return raw, {}
+    raw = {k: e for k, e in raw.items() if e.status is Status.PUBLISHED}
+    raw |= ledger.published(step.lake, upstream, doubtful)
     shut = gate.refused_by(
-        gate.closed(step.lake, upstream, partitions), step.dataset.on_failed_upstream
+        gate.closed(step.lake, upstream, doubtful), step.dataset.on_failed_upstream
     )
-    return {
+    return raw, {
         key: _shut_out(step, asset, shut[key])
         if key in shut and key in raw
         else _never_loaded(step, asset, key)
-        for key in partitions
+        for key in doubtful
         if key in shut or key not in raw
     }
 

@@ -24,7 +24,7 @@ from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.snapshots import table_id
-from platform_assets.warehouse.tables import FINDINGS, PLATFORM
+from platform_assets.warehouse.tables import FINDINGS, PLATFORM, was_filled
 
 
 class Standing(StrEnum):
@@ -142,6 +142,8 @@ def find(
 
 
 def _fetch(connection: Connection, condition: str) -> list[Finding]:
+    if not was_filled(connection, "findings"):
+        return []
     rows = connection.execute(
         f"SELECT {', '.join(_STORED)} FROM {FINDINGS} WHERE {condition} "
         "ORDER BY partition DESC, dataset, check_name, column_name"

@@ -19,7 +19,7 @@ from enum import StrEnum
 from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
-from platform_assets.warehouse.tables import CORRECTIONS
+from platform_assets.warehouse.tables import CORRECTIONS, was_filled
 
 
 class CorrectionStatus(StrEnum):
@@ -80,7 +80,7 @@ def of_row(connection: Connection, quarantine_id: str) -> list[Correction]:
 
 def any_recorded(connection: Connection) -> bool:
     """Whether there was ever a correction; most lakes have none, which is seen at once."""
-    return connection.execute(f"SELECT 1 FROM {CORRECTIONS} LIMIT 1").fetchone() is not None
+    return was_filled(connection, "corrections")
 
 
 def in_force(dataset: str, partitions: Sequence[str] | None = None) -> str:

@@ -157,6 +157,25 @@ def existing_layers(connection: Connection, dataset: str) -> set[str]:
     return {schema for schema, _ in _named(connection, f"name = {quote_literal(dataset)}")}
 
 
+def was_filled(connection: Connection, name: str) -> bool:
+    """Whether one of the platform's own tables was ever written to, and that was committed.
+
+    A condition on a table that never was takes the catalog 20 ms a column to find that out.
+
+    Args:
+        connection: An open lake.
+        name: The table's name, without its schema.
+    """
+    found = connection.execute(
+        f"SELECT 1 FROM {_CATALOG}.ducklake_table AS t "
+        f"JOIN {_CATALOG}.ducklake_table_stats USING (table_id) "
+        f"JOIN {_CATALOG}.ducklake_schema AS s USING (schema_id) "
+        "WHERE schema_name = ? AND table_name = ? AND t.end_snapshot IS NULL LIMIT 1",
+        [PLATFORM, name],
+    ).fetchone()
+    return found is not None
+
+
 def _named(connection: Connection, condition: str) -> list[tuple[str, str]]:
     """Schema and name of the committed tables and views that a condition picks.
 

@@ -125,11 +125,15 @@ def _make_tables(site: Site, lives: int) -> None:
 
 TABLES = [
     "contracts",
+    "corrections",
     "cursors",
     "drifts",
+    "findings",
     "ledger",
+    "profiles",
     "quarantine",
     "quarantine_actions",
+    "rollbacks",
     "source_schemas",
 ]
 

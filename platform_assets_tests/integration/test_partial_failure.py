@@ -167,6 +167,9 @@ def test_a_range_with_good_and_bad_partitions(world: World) -> None:
         "source_bytes": len(GOOD),
         "unchanged": False,
         "contract_version": things().compiled.version,
+        "rows_added": 10,
+        "rows_removed": 0,
+        "rows_changed": 0,
         # One row of eleven is rejected.
         "quality_score": 90.91,
         "quality_validity": pytest.approx(10 / 11),

@@ -50,7 +50,10 @@ def rush(scene: Scene) -> None:
     """As many orders again and a half, of the same customers, at other times of the day."""
     copies = " UNION ALL BY NAME ".join(
         f"SELECT * REPLACE ('O{number}' || substr(order_id, 3) AS order_id, "
-        f"substr(ordered_at, 1, 17) || '{number}0' AS ordered_at) FROM file WHERE {chosen}"
+        f"substr(ordered_at, 1, 17) || '{number}0' AS ordered_at, "
+        # Nothing is updated before it was ordered.
+        f"greatest(updated_at, substr(ordered_at, 1, 17) || '{number}0') AS updated_at) "
+        f"FROM file WHERE {chosen}"
         for number, chosen in ((4, "true"), (5, scene.chance(0.5, "order_id")))
     )
     scene.rewrite(f"SELECT * FROM file UNION ALL BY NAME {copies}")
