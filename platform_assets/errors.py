@@ -51,6 +51,10 @@ class SourceError(PlatformError):
     """A source that is not what its dataset says: a file unreadable, a column missing."""
 
 
+class CountError(SourceError):
+    """A source of which another number of rows was read than it holds by another count."""
+
+
 class SchemaDriftError(SourceError):
     """A source whose schema has changed in a way that its dataset's policy does not allow."""
 

@@ -17,10 +17,9 @@ from platform_assets.assets.partitions import to_dagster
 from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline import gates
-from platform_assets.pipeline.changes import CONTROL_TOTAL
 from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.reconcile import RECONCILE
-from platform_assets.pipeline.steps import BatchReport
+from platform_assets.pipeline.steps import CONTROL_TOTAL, BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
 from platform_assets.warehouse import hold
 from platform_assets.warehouse.history import OWN_COLUMNS, history_table
@@ -187,30 +186,37 @@ def history_metadata(entry: LedgerEntry, kept: LedgerEntry | None) -> dict[str, 
 
 
 def raw_check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:
-    """For a source that gives changes: what arrived against what the source itself counts."""
-    if not dataset.has_versions:
-        return []
+    """What arrived against what the source has, counted in another way than it was read."""
+    told = (
+        "rows and sums of what was read, as the source itself counts them and as they arrived"
+        if dataset.has_versions
+        else "rows that were loaded, and records counted in the files by another reader than the "
+        "one that loads them, or told by the API"
+    )
     spec = dg.AssetCheckSpec(
         CONTROL_TOTAL,
         asset=raw_key(dataset.name),
-        description="rows and sums of what was read, as the source itself counts them and as "
-        "they arrived",
+        description=told,
         metadata={"layer": str(Layer.RECONCILIATION)},
     )
     return partitioned([spec], to_dagster(dataset.partitions))
 
 
 def raw_check_results(dataset: Dataset, report: BatchReport) -> list[Checked]:
-    """What the control totals of a load came to; they are of all its partitions together.
+    """What the control totals of a load came to.
+
+    Those of a source that gives changes are of all partitions together, others of each.
 
     Args:
         dataset: The dataset.
         report: What became of the load.
     """
-    if not dataset.has_versions:
-        return []
-    off = [e for e in report.failed.values() if e.stopped_by == CONTROL_TOTAL]
-    metadata: dict[str, Any] = {}
+    off = {k: e for k, e in report.failed.items() if e.stopped_by == CONTROL_TOTAL}
+    first = next(iter(off.values() or report.failed.values()), None)
+    metadata: dict[str, Any] = {
+        "rows_loaded": sum(entry.extracted for entry in report.good.values()),
+        "partitions_off": len(off),
+    }
     if report.controls:
         metadata["controls"] = dg.MetadataValue.table(
             [
@@ -224,13 +230,22 @@ def raw_check_results(dataset: Dataset, report: BatchReport) -> list[Checked]:
         asset_key=raw_key(dataset.name),
         check_name=CONTROL_TOTAL,
         # A load that failed for another reason has shown nothing.
-        passed=not report.failed,
+        passed=not off and bool(report.good or not report.entries)
+        if not dataset.has_versions
+        else not report.failed,
         severity=dg.AssetCheckSeverity.ERROR if off else dg.AssetCheckSeverity.WARN,
-        description=next((e.message for e in report.failed.values()), None),
+        description=first.message if first else None,
         metadata=metadata,
     )
-    verdict = Verdict(result.passed, result.severity, result.description)
-    return [Checked(result, dict.fromkeys([*report.entries, *report.also], verdict))]
+    if dataset.has_versions:
+        verdict = Verdict(result.passed, result.severity, result.description)
+        return [Checked(result, dict.fromkeys([*report.entries, *report.also], verdict))]
+    verdicts = {key: Verdict(passed=True) for key in report.good}
+    verdicts |= {
+        key: Verdict(passed=False, severity=dg.AssetCheckSeverity.ERROR, description=entry.message)
+        for key, entry in off.items()
+    }
+    return [Checked(result, verdicts)]
 
 
 def check_specs(dataset: Dataset) -> list[dg.AssetCheckSpec]:

@@ -27,6 +27,7 @@ from platform_assets.pipeline.drift import Judged, SchemaBook
 from platform_assets.pipeline.loaded import Loaded
 from platform_assets.pipeline.raw_table import align_raw
 from platform_assets.pipeline.steps import (
+    CONTROL_TOTAL,
     BatchReport,
     Step,
     describe,
@@ -63,7 +64,6 @@ from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.stage import Stage
 
-CONTROL_TOTAL = "control_total"
 # What tells of a load, and not of a row.
 _OF_A_LOAD = PLATFORM_COLUMNS - {PARTITION_COLUMN}
 

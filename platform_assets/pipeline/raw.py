@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import duckdb
 
-from platform_assets.errors import SchemaDriftError, SourceError
+from platform_assets.errors import CountError, SchemaDriftError, SourceError
 from platform_assets.pipeline import drift
 from platform_assets.pipeline.changes import load_changes
 from platform_assets.pipeline.drift import Judged, SchemaBook
 from platform_assets.pipeline.raw_table import align_raw, raw_rows
 from platform_assets.pipeline.steps import (
+    CONTROL_TOTAL,
     BatchReport,
     Step,
     batches,
@@ -104,9 +105,15 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
 def _failed(step: Step, asset: str, partition: str, error: Exception) -> LedgerEntry:
     return replace(
         step.entry(asset, partition, Status.FAILED),
-        stopped_by=drift.STOPPED_BY if isinstance(error, SchemaDriftError) else "source",
+        stopped_by=_stop(error),
         message=describe(error),
     )
+
+
+def _stop(error: Exception) -> str:
+    if isinstance(error, SchemaDriftError):
+        return drift.STOPPED_BY
+    return CONTROL_TOTAL if isinstance(error, CountError) else "source"
 
 
 def _source_columns(step: Step) -> list[str]:

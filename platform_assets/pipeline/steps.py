@@ -34,6 +34,8 @@ _TELLING = (
     OSError,
 )
 
+CONTROL_TOTAL = "control_total"
+"""What stops a load of which another number of rows arrived than the source has."""
 DEFAULT_BATCH_BYTES = 256_000_000
 # One statement lists its partitions by name; beyond this the list costs more than a commit.
 MAX_BATCH_PARTITIONS = 500

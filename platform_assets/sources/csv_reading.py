@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import duckdb
 
-from platform_assets.errors import SourceError
+from platform_assets.errors import CountError, SourceError
 from platform_assets.sources import csv_shape
 from platform_assets.sources.csv_dialect import Dialect
 from platform_assets.sources.csv_shape import Shape
@@ -318,7 +318,7 @@ def _told(
             fix=f"{again}, or correct the line; nothing of this partition was loaded",
         )
     if records is not None and shape.records != records:
-        return SourceError(
+        return CountError(
             "A file holds another number of records than were read from it",
             where=where,
             expected=f"{shape.records:,} records, header included",

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from platform_assets.errors import ContractError, SourceError
+from platform_assets.errors import ContractError, CountError, SourceError
 from platform_assets.sources import copies, excel_package, excel_reading
 from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn, SourceInput
 from platform_assets.sources.deliveries import (
@@ -318,7 +318,7 @@ class _Verify:
             return unreadable(where, error, "a whole .xlsx workbook")
         if same and read == book.copy.rows:
             return None
-        return SourceError(
+        return (CountError if same else SourceError)(
             "A file holds another number of rows than were read from it"
             if same
             else "A file changed while it was read",

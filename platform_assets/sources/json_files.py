@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from platform_assets.errors import SourceError
+from platform_assets.errors import CountError, SourceError
 from platform_assets.sources.base import Access, SourceInput, Verify
 from platform_assets.sources.csv_reading import CsvFile
 from platform_assets.sources.csv_shape import blocks_of
@@ -136,7 +136,10 @@ class JsonFiles(JsonDelivery):
             expected, found = f"{length:,} objects, as the array is long", f"{read:,} objects read"
         else:
             return None
-        return SourceError(
+        kind_of_error = (
+            CountError if documents == 1 and kind == "ARRAY" and not taken else SourceError
+        )
+        return kind_of_error(
             "A file is not the JSON document that its dataset says",
             where=where,
             expected=expected,

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from platform_assets.errors import SourceError
+from platform_assets.errors import CountError, SourceError
 from platform_assets.sources.base import Access, Extract, Layouts, SourceColumn, SourceInput
 from platform_assets.sources.deliveries import (
     Delivery,
@@ -221,7 +221,7 @@ def _miscounted(
             continue
         read = rows.get(url[len(store.root) + 1 :], 0)
         if told != read:
-            errors[partition] = SourceError(
+            errors[partition] = CountError(
                 "A file holds another number of rows than were read from it",
                 where=where,
                 expected=f"{told:,} rows",

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from platform_assets.batch_size import BatchSize
-from platform_assets.errors import ContractError, SourceError
+from platform_assets.errors import ContractError, CountError, SourceError
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.sources import json_pages, json_records
@@ -345,7 +345,7 @@ class _Counted:
                     path = folder / file.name
                     read = rows.get(str(path)[len(self.root) + 1 :], 0)
                     if read != file.records:
-                        errors[each.partition] = SourceError(
+                        errors[each.partition] = CountError(
                             "A landed file holds another number of records than were read",
                             where=f"dataset {self.dataset}, file {path}",
                             expected=f"{file.records:,} records",
@@ -379,7 +379,7 @@ def _extra(names: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
 
 
 def _other_total(where: str, told: int, landed: int) -> SourceError:
-    return SourceError(
+    return CountError(
         "An API gave another number of records than it says that there are",
         where=where,
         expected=f"{told:,} records",

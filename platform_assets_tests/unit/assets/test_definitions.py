@@ -43,9 +43,9 @@ STATISTICS = {
     "volume",
 }
 CHECKS = {
-    "raw/customers": {"partitions_published", "schema"},
-    "raw/orders": {"partitions_published", "schema"},
-    "raw/products": {"partitions_published", "schema"},
+    "raw/customers": {"control_total", "partitions_published", "schema"},
+    "raw/orders": {"control_total", "partitions_published", "schema"},
+    "raw/products": {"control_total", "partitions_published", "schema"},
     "cleaned/customers": STATISTICS
     | {
         "consent__castable",
