@@ -79,7 +79,7 @@ def of_row(connection: Connection, quarantine_id: str) -> list[Correction]:
 
 
 def any_recorded(connection: Connection) -> bool:
-    """Whether there was ever a correction; most lakes have none, which is seen at once."""
+    """Whether a correction was ever committed; most lakes have none, which is seen at once."""
     return was_filled(connection, "corrections")
 
 
@@ -129,7 +129,8 @@ def corrected_columns(
         dataset: The dataset.
         partitions: Only of rows in these; None: in all.
     """
-    if not any_recorded(connection):
+    # Asked of the table itself: this transaction may have written the first ones.
+    if connection.execute(f"SELECT 1 FROM {CORRECTIONS} LIMIT 1").fetchone() is None:
         return []
     rows = connection.execute(
         f"SELECT DISTINCT unnest(json_keys(corrected_row)) AS name FROM {CORRECTIONS} "

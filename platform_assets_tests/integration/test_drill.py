@@ -27,7 +27,7 @@ NOTICED = {
     "column renamed": ("schema", "blocked"),
     "enum renamed": ("status__isin", "blocked"),
     "events of yesterday again": ("event_time", "published"),
-    "partial page from the API": ("source", "blocked"),
+    "partial page from the API": ("control_total", "blocked"),
     "stale file: none comes": ("volume", "published"),
 }
 BUILD = harness.build

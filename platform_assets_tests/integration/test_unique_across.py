@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -48,7 +47,8 @@ def test_whatever_the_order_no_value_stands_twice_and_running_again_changes_noth
     shared_site: Site,
 ) -> None:
     site = shared_site
-    for number, order in enumerate(permutations([D1, D2, D3])):
+    # Each day is first once, and in the middle.
+    for number, order in enumerate([(D1, D2, D3), (D2, D3, D1), (D3, D1, D2)]):
         name = f"order_{number}"
         dataset = unique(name)
         for day in order:
