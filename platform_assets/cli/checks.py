@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,12 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
+from platform_assets.cli.lake import open_lake
 from platform_assets.errors import PartitionError, SettingsError
 
 if TYPE_CHECKING:
     from platform_assets.quality.findings import Finding
     from platform_assets.quality.profiles import Observed
-    from platform_assets.warehouse.lake import Connection
 
 checks_app = typer.Typer(
     no_args_is_help=True, help="What statistics found odd, and what of it was fine."
@@ -56,7 +55,7 @@ def list_findings(
                 fix="correct the option",
             )
     statuses = [Standing(each) for each in status] if status else [Standing.OPEN]
-    with _lake() as connection:
+    with open_lake() as connection:
         found = findings.find(
             connection,
             dataset=dataset,
@@ -85,7 +84,7 @@ def accept_findings(
     """Say that it was fine: from now on values that are no farther off are expected."""
     from platform_assets.quality import findings
 
-    with _lake() as connection:
+    with open_lake() as connection:
         accepted = findings.accept(
             connection, found, reason=reason, author=author or getpass.getuser()
         )
@@ -113,7 +112,7 @@ def show_profile(
     from platform_assets.quality import profiles
 
     dataset_named(dataset, f"argument {dataset}")
-    with _lake() as connection:
+    with open_lake() as connection:
         found = profiles.newest(connection, f"cleaned/{dataset}", partition)
     if found is None:
         raise PartitionError(
@@ -127,18 +126,6 @@ def show_profile(
         typer.echo(json.dumps(found, default=vars, indent=2))
     else:
         console.print(_profile_table(dataset, found))
-
-
-@contextmanager
-def _lake() -> Iterator[Connection]:
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import tables
-    from platform_assets.warehouse.lake import connect
-
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
-        yield connection
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:

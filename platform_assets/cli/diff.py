@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
+from platform_assets.cli.lake import open_lake
 from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -53,17 +54,12 @@ def diff(
     Ends with 0 where nothing differs and with 1 where something does. Personal data is masked.
     """
     from platform_assets.cli.lake_tables import target_of
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import tables
     from platform_assets.warehouse.diff import compare
-    from platform_assets.warehouse.lake import connect
     from platform_assets.warehouse.snapshots import Asked, find
 
     table = target_of(asset, f"argument {asset}").table
     chosen = days_between(partitions) if partitions else [partition] if partition else None
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
+    with open_lake() as connection:
         found = compare(
             connection,
             table,

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from platform_assets.cli.console import Json, console, explained
+from platform_assets.cli.lake import open_lake
 from platform_assets.cli.quarantine_acts import acts_app
 from platform_assets.cli.quarantine_options import (
     DatasetOption,
@@ -26,7 +27,6 @@ from platform_assets.cli.quarantine_options import (
     RunOption,
     StatusOption,
     masked,
-    open_lake,
     picked_rows,
 )
 from platform_assets.errors import PartitionError

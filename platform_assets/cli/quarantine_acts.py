@@ -24,6 +24,7 @@ from platform_assets.cli.console import (
     errors,
     explained,
 )
+from platform_assets.cli.lake import open_lake
 from platform_assets.cli.quarantine_options import (
     AuthorOption,
     DatasetOption,
@@ -33,7 +34,6 @@ from platform_assets.cli.quarantine_options import (
     RuleOption,
     RunOption,
     StatusOption,
-    open_lake,
     picked_rows,
 )
 

@@ -5,14 +5,12 @@ Belongs here: options and helpers. Does not belong here: any command.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from platform_assets.warehouse.lake import Connection
     from platform_assets.warehouse.quarantine_work import Picked
 
 DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Only of this dataset.")]
@@ -65,19 +63,6 @@ def picked_rows(
         older_than=older_than,
         statuses=status or (),
     )
-
-
-@contextmanager
-def open_lake() -> Iterator[Connection]:
-    """The lake of the settings, with the platform's own tables."""
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import tables
-    from platform_assets.warehouse.lake import connect
-
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
-        yield connection
 
 
 def masked(row: Mapping[str, Any] | None, visible: Collection[str]) -> dict[str, Any] | None:

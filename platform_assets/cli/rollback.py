@@ -16,6 +16,7 @@ from rich.table import Table
 
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.diff import AssetArgument
+from platform_assets.cli.lake import open_lake
 from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,15 +55,10 @@ def rollback(
     """
     from platform_assets.cli.lake_tables import target_of
     from platform_assets.pipeline.rollback_plan import plan
-    from platform_assets.resources import lake_config
-    from platform_assets.settings import load_settings
-    from platform_assets.warehouse import tables
-    from platform_assets.warehouse.lake import connect
     from platform_assets.warehouse.snapshots import Asked
 
     target = target_of(asset, f"argument {asset}")
-    with connect(lake_config(load_settings())) as connection:
-        tables.ensure_platform_tables(connection)
+    with open_lake() as connection:
         if publishes:
             _list(connection, asset, partition, as_json=as_json)
             return
