@@ -41,7 +41,6 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.pipeline.upstream import refusals
-from platform_assets.quality.findings import Finding
 from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
@@ -229,7 +228,7 @@ def _publish_judged(
             each.key: _entry(step, asset, each, judgement, resolved.get(each.key, Resolved()))
             for each in batch
         }
-        odd: list[Finding] = []
+        odd: list[OddError] = []
         gates.hold_back(step, entries.values())
         while True:
             stopped = [n for n, e in enumerate(batch) if entries[e.key].status is Status.FAILED]
@@ -242,7 +241,7 @@ def _publish_judged(
                 stops = {key: (stop.stopped_by, each) for key, each in stop.messages.items()}
             except OddError as stop:
                 stops = stop.stops
-                odd += stop.found
+                odd.append(stop)
             else:
                 return timed
             for key, (stopped_by, message) in stops.items():
@@ -288,7 +287,7 @@ def _publish(
     judgement: Judgement,
     entries: list[LedgerEntry],
     standing: Standing,
-    odd: Sequence[Finding],
+    odd: Sequence[OddError],
 ) -> None:
     """Commit a batch: rows, quarantine and ledger together; fills in what was counted there."""
     name = step.dataset.name

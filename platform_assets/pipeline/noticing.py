@@ -31,9 +31,10 @@ NEW_SHARE = 0.1
 class OddError(Exception):
     """Stops a transaction: what these partitions hold is odd, and severe enough to stop them."""
 
-    def __init__(self, found: Sequence[Finding]) -> None:
+    def __init__(self, found: Sequence[Finding], known: Sequence[Finding]) -> None:
         super().__init__()
         self.found = found
+        self.known = known
 
     @property
     def stops(self) -> dict[str, tuple[str, str]]:
@@ -60,10 +61,17 @@ class Noticed:
     known: list[Finding] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
 
-    def with_stopped(self, odd: Sequence[Finding]) -> Noticed:
-        """With what was found about partitions that it stopped."""
-        stopped = sorted({each.partition for each in odd})
-        return replace(self, found=[*self.found, *odd], judged=[*self.judged, *stopped])
+    def with_stopped(self, stops: Sequence[OddError]) -> Noticed:
+        """With what was found about partitions that it stopped, and known of them before."""
+        odd = [finding for stop in stops for finding in stop.found]
+        stopped = {finding.partition for finding in odd}
+        before = [f for stop in stops for f in stop.known if f.partition in stopped]
+        return replace(
+            self,
+            found=[*self.found, *odd],
+            known=[*self.known, *before],
+            judged=[*self.judged, *sorted(stopped)],
+        )
 
     def record(self, connection: Connection, step: Step, asset: str) -> None:
         """Commit it, in the caller's transaction."""
@@ -125,7 +133,8 @@ def notice(
     found = judge(subject, judged, past, known)
     severe = [finding for finding in found if finding.severity == "error"]
     if severe:
-        raise OddError([f for f in found if f.partition in {s.partition for s in severe}])
+        stopped = {finding.partition for finding in severe}
+        raise OddError([f for f in found if f.partition in stopped], known)
     return Noticed(observed, found, known, [each.partition for each in judged])
 
 

@@ -175,6 +175,15 @@ def test_a_severe_finding_stops_its_partition_alone(with_history: Site) -> None:
     assert profiles.newest(with_history.lake, ASSET, bad) is None
 
 
+def test_what_is_no_longer_odd_about_a_stopped_partition_is_over(with_history: Site) -> None:
+    strict = sales(statistics=Statistics(severities={"volume": "error"}))
+    _next(with_history, a_day(HISTORY, 30, times=100), strict)
+    assert {f.check_name for f in findings.find(with_history.lake)} >= {"volume", "mean"}
+    # Prices are mended, and rows are missing still: nothing of the batch is published again.
+    assert _next(with_history, a_day(HISTORY, 30), strict).stopped_by == "volume"
+    assert {f.check_name for f in findings.find(with_history.lake)} == {"volume"}
+
+
 def test_what_was_fine_is_published_by_the_next_run(with_history: Site) -> None:
     strict = sales(statistics=Statistics(severities={"volume": "error"}))
     assert _next(with_history, a_day(HISTORY, 30), strict).status is Status.FAILED
