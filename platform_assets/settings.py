@@ -48,6 +48,15 @@ class Settings(BaseSettings):
         Path("sources.yaml"),
         description="File that declares connections and datasets; it may be absent.",
     )
+    alerts: Path = Field(
+        Path("alerts.yaml"),
+        description="File that says which alerts go to whom; it may be absent.",
+    )
+    ui_url: str = Field(
+        "http://localhost:3000",
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Where people reach Dagster's UI: links in messages begin with it.",
+    )
     memory_limit: str = Field(
         "600MB",
         pattern=r"^\d+(\.\d+)?\s*([KMGT]i?B)$",
@@ -92,6 +101,11 @@ class Settings(BaseSettings):
     def breakers(self) -> Path:
         """The file of the circuit breakers' state."""
         return self.data_dir / "breakers.sqlite"
+
+    @property
+    def watch(self) -> Path:
+        """The database of alerts and heartbeats."""
+        return self.data_dir / "watch.sqlite"
 
     @property
     def batch_bytes(self) -> int:

@@ -1,0 +1,71 @@
+"""The database of what is being watched: one SQLite file that several processes write to.
+
+Belongs here: opening it, its tables, transactions. Does not belong here: what the tables mean
+(``book`` for problems and messages, ``heartbeats``).
+
+It is a file of its own and not part of the lake: an alert must get out while the lake is what is
+broken, and state that changes every few seconds would leave a snapshot each time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from platform_assets.errors import SettingsError
+
+BUSY_SECONDS = 30.0
+METADATA = sa.MetaData()
+"""Every module's tables: each is declared beside the code that writes it."""
+
+
+class Database:
+    """An open database.
+
+    Args:
+        file: The SQLite file; it and its folder are made where they are missing.
+
+    Raises:
+        SettingsError: The file cannot be opened, or is no database.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # No pool: a connection costs 0.1 ms, and one that is left open outlives a fork.
+        self._engine = sa.create_engine(
+            f"sqlite:///{file}",
+            poolclass=sa.NullPool,
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        )
+        sa.event.listen(self._engine, "begin", _begin)
+        try:
+            # Readers do not wait for the writer; it stays so, in the file. Not by the engine, which
+            # would begin a transaction first.
+            with closing(sqlite3.connect(file, timeout=BUSY_SECONDS)) as plain:
+                plain.execute("PRAGMA journal_mode=wal")
+            with self.transaction() as connection:
+                METADATA.create_all(connection)
+        except (sqlite3.Error, sa.exc.DBAPIError) as error:
+            raise SettingsError(
+                "The database of alerts and heartbeats cannot be opened",
+                where=str(file),
+                expected="a SQLite file that may be written to",
+                found=str(getattr(error, "orig", error)),
+                fix="move the file away, or point PLATFORM_ASSETS_DATA_DIR at another folder",
+            ) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: one at a time in all processes, undone where it raises."""
+        with self._engine.begin() as connection:
+            yield connection
+
+
+def _begin(connection: sa.Connection) -> None:
+    # Taken at once: a transaction that reads before it writes could otherwise not be told to wait.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
