@@ -202,6 +202,7 @@ def _metadata(entry: LedgerEntry, total: int) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": entry.cleaned,
         "dagster/row_count": total,
+        **reporting.row_changes(entry),
         "seconds": entry.seconds,
         "unchanged": entry.status is Status.UNCHANGED,
     }

@@ -9,6 +9,7 @@ import pytest
 
 from platform_assets.assets import dbt, dbt_tests
 from platform_assets.assets.aggregate_build import Built, build
+from platform_assets.assets.aggregate_names import KEY_OF
 from platform_assets.assets.aggregate_plan import (
     CLEANED_ORDERS,
     DAILY_SALES,
@@ -19,6 +20,7 @@ from platform_assets.assets.aggregate_plan import (
     plan,
 )
 from platform_assets.assets.aggregates import LakeTranslator
+from platform_assets.cli.lake_tables import target_of
 from platform_assets.datasets.orders import orders
 from platform_assets.provenance import PROVENANCE
 from platform_assets.warehouse import gate, ledger
@@ -163,3 +165,38 @@ def test_a_model_that_breaks_stops_all_of_the_run(shop: Shop) -> None:
     after = shop.lake.execute("FROM lake.aggregated.fct_orders ORDER BY ALL").fetchall()
     assert after == before, "the model before it is as it was, too"
     assert set(gate.closed(shop.lake, FCT_ORDERS, [D1, D2])) == {D1}
+
+
+def told(built: Built, asset: str, day: str) -> tuple[int | None, int | None, int | None]:
+    entry = built.entries[asset][day]
+    return entry.rows_added, entry.rows_removed, entry.rows_changed
+
+
+def test_a_publish_tells_what_it_did_to_the_rows_that_were_there(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_day = Version(1, day=0)
+    publish(shop, d1={"a": first_day, "b": first_day, "c": first_day}, d2={"d": B})
+    first = run(shop, D1, D2)
+    assert told(first, FCT_ORDERS, D1) == (3, 0, 0)
+    assert told(first, FCT_ORDERS, D2) == (1, 0, 0)
+    publish(shop, d1={"a": first_day, "b": Version(2, day=0, pence=7), "e": first_day})
+    second = run(shop, D1, D2)
+    assert told(second, FCT_ORDERS, D1) == (1, 1, 1)
+    assert told(second, FCT_ORDERS, D2) == (0, 0, 0), "unchanged"
+    assert told(second, DAILY_SALES, D1) == (0, 0, 1), "one day and currency, another sum"
+    monkeypatch.setattr(
+        "platform_assets.assets.aggregate_plan.project_version", lambda: "another version"
+    )
+    assert told(run(shop, D1, D2), FCT_ORDERS, D1) == (0, 0, 0), "built anew, and the same"
+    assert [
+        (entry.rows_added, entry.rows_removed, entry.rows_changed)
+        for entry in ledger.publishes(shop.lake, FCT_ORDERS, D1)
+    ] == [(3, 0, 0), (1, 1, 1), (0, 0, 0)]
+
+
+def test_rows_are_told_apart_as_the_project_says() -> None:
+    for asset in TABLES:
+        compared = target_of(asset, "argument").table
+        assert compared.key == KEY_OF[asset]
+        assert compared.asset == asset
