@@ -21,8 +21,7 @@ import duckdb
 from platform_assets.assets.aggregate_names import PARTITION_OF, table_of
 from platform_assets.assets.aggregate_plan import Plan
 from platform_assets.assets.aggregate_tally import BuildTally
-from platform_assets.assets.dbt import DbtOutcome
-from platform_assets.assets.dbt_tests import FailedTest, culprits
+from platform_assets.assets.dbt_tests import DbtOutcome, FailedTest, culprits
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.pipeline.steps import with_seconds
 from platform_assets.warehouse import ledger

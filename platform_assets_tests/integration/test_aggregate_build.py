@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.assets import dbt, dbt_tests
+from platform_assets.assets import dbt, dbt_project, dbt_tests
 from platform_assets.assets.aggregate_build import Built, build
 from platform_assets.assets.aggregate_names import KEY_OF
 from platform_assets.assets.aggregate_plan import (
@@ -19,9 +19,7 @@ from platform_assets.assets.aggregate_plan import (
     Plan,
     plan,
 )
-from platform_assets.assets.aggregates import LakeTranslator
 from platform_assets.cli.lake_tables import target_of
-from platform_assets.datasets.orders import orders
 from platform_assets.provenance import PROVENANCE
 from platform_assets.warehouse import gate, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -34,7 +32,7 @@ OTHERS = ("customers", "products")
 
 @pytest.fixture(scope="module", autouse=True)
 def prepared() -> None:
-    dbt.prepare_dbt_project()
+    dbt_project.prepare_dbt_project()
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def publish(shop: Shop, **rows: dict[str, Version]) -> None:
 
 def run(shop: Shop, *days: str, force: bool = False) -> Built:
     """Build days, with the real dbt."""
-    manifest, translator = dbt.load_manifest(), LakeTranslator(orders.partitions)
+    manifest = dbt_project.load_manifest()
 
     def ask(connection: Connection, left_out: frozenset[str]) -> Plan:
         return plan(
@@ -73,14 +71,13 @@ def run(shop: Shop, *days: str, force: bool = False) -> Built:
             left_out=left_out,
         )
 
-    def work(connection: Connection, todo: Plan) -> dbt.DbtOutcome:
+    def work(connection: Connection, todo: Plan) -> dbt_tests.DbtOutcome:
         return dbt.run_dbt(
             connection,
             todo.built,
             todo.held,
             ["--select", *todo.nodes, *(["--full-refresh"] if todo.everything else [])],
             manifest=manifest,
-            translator=translator,
             target=shop.config.scratch / "dbt" / "run",
         )
 
