@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import dagster as dg
 import duckdb
 
-from platform_assets.assets.aggregate_names import PARTITION_OF, table_of
+from platform_assets.assets.aggregate_names import EVENT_OF, PARTITION_OF, table_of
 from platform_assets.assets.aggregate_plan import Plan
 from platform_assets.assets.aggregate_tally import BuildTally
 from platform_assets.assets.dbt_tests import DbtOutcome, FailedTest, culprits
@@ -27,6 +27,7 @@ from platform_assets.pipeline.steps import with_seconds
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection, in_transaction, is_contention
 from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.newest import newest_events
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.tables import ensure_platform_tables
 
@@ -129,12 +130,16 @@ def _published(
     for asset in work.tables:
         counted = _rows(connection, asset, work.built)
         changes = tally.changes(asset, counted) if counted else {}
+        newest = newest_events(
+            connection, table_of(asset), EVENT_OF[asset], work.built, column=PARTITION_OF[asset]
+        )
         made = [
             ledger.tallied(
                 replace(
                     work.entry(asset, key, Status.PUBLISHED),
                     extracted=work.inputs[key].cleaned,
                     cleaned=rows,
+                    newest_event=newest.get(key),
                     input_fingerprint=work.fingerprint(key),
                 ),
                 changes[key],

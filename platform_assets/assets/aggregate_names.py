@@ -13,6 +13,8 @@ PARTITION_OF = {FCT_ORDERS: PARTITION_COLUMN, DAILY_SALES: "CAST(order_date AS V
 """By table, as SQL, the partition that a row counts for."""
 KEY_OF = {FCT_ORDERS: ("order_id",), DAILY_SALES: ("order_date", "currency")}
 """By table, the columns that tell its rows apart."""
+EVENT_OF = {FCT_ORDERS: "ordered_at", DAILY_SALES: "order_date"}
+"""By table, as SQL, when a row's event happened; its type tells whether that is a day."""
 TABLES = tuple(PARTITION_OF)
 """Built and published together, whichever is asked for: who reads several sees one state."""
 

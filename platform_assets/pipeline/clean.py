@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from platform_assets.errors import PartitionError, PublishError
 from platform_assets.pipeline import gates, history, overlay, versions
@@ -41,10 +42,12 @@ from platform_assets.pipeline.steps import (
 )
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.pipeline.upstream import refusals
+from platform_assets.sql import quote_identifier
 from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.newest import newest_events
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
 from platform_assets.warehouse.quarantine import Resolved, RowStatus
 from platform_assets.warehouse.tally import Tally
@@ -282,6 +285,21 @@ def _entry(
     return replace(entry, status=Status.FAILED, stopped_by=found.rule, message=found.message)
 
 
+def _newest_events(
+    connection: Connection, step: Step, partitions: Sequence[str]
+) -> dict[str, datetime]:
+    """The newest event of each partition as it is to be published."""
+    column = step.dataset.compiled.event_time
+    if column is None:
+        return {}
+    return newest_events(
+        connection,
+        tables.cleaned_table(step.dataset.name),
+        quote_identifier(column.name),
+        partitions,
+    )
+
+
 def _publish(
     step: Step,
     judgement: Judgement,
@@ -324,6 +342,7 @@ def _publish(
         held = quarantine.count_held(connection, name, good)
         raw = tables.raw_table(name)
         extracted = count_rows(connection, raw, good) if merging else {}
+        newest = _newest_events(connection, step, good)
         for number, entry in enumerate(entries):
             key = entry.partition
             if key in rows:
@@ -337,6 +356,7 @@ def _publish(
                     + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
                 )
+                counted = replace(counted, newest_event=newest.get(key))
                 entries[number] = ledger.tallied(counted, tally.changes[key])
         off = {e.partition: unreconciled(name, e) for e in entries if e.partition in rows}
         messages = {key: message for key, message in off.items() if message}

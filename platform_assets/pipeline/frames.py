@@ -13,6 +13,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import duckdb
 import pandas as pd
@@ -26,11 +27,12 @@ from platform_assets.errors import ContractError, PlatformError, PublishError
 from platform_assets.partitions import UNPARTITIONED_KEY, Daily, Partitions, Unpartitioned
 from platform_assets.pipeline.steps import BatchReport, describe
 from platform_assets.provenance import PARTITION_COLUMN
-from platform_assets.sql import quote_literal
+from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import gate, hold, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import UPSTREAM, LedgerEntry, Status
 from platform_assets.warehouse.migrate import align
+from platform_assets.warehouse.newest import newest_events
 from platform_assets.warehouse.publish import Publish, publish
 from platform_assets.warehouse.tables import aggregated_table, ensure_platform_tables
 from platform_assets.warehouse.tally import Tally
@@ -276,6 +278,7 @@ def _fingerprint(frame: Frame, lake: Connection, key: str) -> str:
 def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEntry) -> LedgerEntry:
     """Swap the rows in; the entry as it was recorded, with what was added, removed and changed."""
     key, tally = entry.partition, Tally(frame.compiled.key)
+    newest: dict[str, datetime] = {}
     lake.register(_STAGED, pa.Table.from_pandas(rows, preserve_index=False))
 
     def audit(_: Connection, counted: Mapping[str, int], __: Mapping[str, int]) -> None:
@@ -287,9 +290,12 @@ def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEn
                 found=f"{counted[key]:,} rows",
                 fix="run it again; what was published before stays",
             )
+        column = frame.compiled.event_time
+        if column is not None:
+            newest.update(newest_events(lake, frame.table, quote_identifier(column.name), [key]))
 
     def told() -> LedgerEntry:
-        return ledger.tallied(entry, tally.changes[key])
+        return ledger.tallied(replace(entry, newest_event=newest.get(key)), tally.changes[key])
 
     try:
         publish(

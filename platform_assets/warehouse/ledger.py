@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 import pyarrow as pa
@@ -59,6 +60,8 @@ class LedgerEntry:
             as of a publish by an earlier version.
         rows_removed: Rows that were there before and whose key is there no longer.
         rows_changed: Rows whose key was there before, with other content.
+        newest_event: The newest event time of its rows (UTC) that was not after the publish; None:
+            it has no rows, or they have no event time.
         snapshot: The lake's snapshot that it was committed in; known only once read back.
     """
 
@@ -81,6 +84,7 @@ class LedgerEntry:
     rows_added: int | None = None
     rows_removed: int | None = None
     rows_changed: int | None = None
+    newest_event: datetime | None = None
     snapshot: int | None = None
 
 
@@ -88,9 +92,13 @@ _STORED = (
     "asset", "partition", "run_id", "status", "extracted", "cleaned", "quarantined",
     "deduplicated", "bytes", "seconds", "code_version", "contract_version",
     "input_fingerprint", "broken", "stopped_by", "message",
-    "rows_added", "rows_removed", "rows_changed",
+    "rows_added", "rows_removed", "rows_changed", "newest_event",
 )  # fmt: skip
-_COUNTED = ("rows_added", "rows_removed", "rows_changed")
+# A column of nothing but NULL has no type of its own.
+_TYPES = {
+    **dict.fromkeys(("rows_added", "rows_removed", "rows_changed"), pa.int64()),
+    "newest_event": pa.timestamp("us"),
+}
 
 
 def unchanged(entry: LedgerEntry, run_id: str) -> LedgerEntry:
@@ -130,12 +138,8 @@ def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
     table = pa.table(
         {
             name: pa.array(
-                [
-                    json.dumps(dict(value)) if isinstance(value, Mapping) else value
-                    for value in (getattr(entry, name) for entry in entries)
-                ],
-                # A column of nothing but NULL has no type of its own.
-                type=pa.int64() if name in _COUNTED else None,
+                [_as_stored(getattr(entry, name)) for entry in entries],
+                type=_TYPES.get(name),
             )
             for name in _STORED
         }
@@ -147,6 +151,12 @@ def record(connection: Connection, entries: Sequence[LedgerEntry]) -> None:
         )
     finally:
         connection.unregister("_ledger_rows")
+
+
+def _as_stored(value: object) -> object:
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value))
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> list[LedgerEntry]:
@@ -170,6 +180,8 @@ def _entries(connection: Connection, query: str) -> list[LedgerEntry]:
         values = dict(zip((*_STORED, "snapshot"), row, strict=True))
         values["status"] = Status(values["status"])
         values["broken"] = json.loads(values["broken"])
+        if values["newest_event"] is not None:
+            values["newest_event"] = values["newest_event"].replace(tzinfo=UTC)
         entries.append(LedgerEntry(**values))
     return entries
 

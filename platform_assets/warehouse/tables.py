@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import duckdb
+
 from platform_assets.sql import quote_identifier, quote_literal, quote_name
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
 
@@ -36,7 +38,7 @@ _COLUMNS = {
         bytes BIGINT, seconds DOUBLE,
         code_version VARCHAR, contract_version VARCHAR, input_fingerprint VARCHAR,
         broken JSON, stopped_by VARCHAR, message VARCHAR, recorded_at TIMESTAMPTZ,
-        rows_added BIGINT, rows_removed BIGINT, rows_changed BIGINT
+        rows_added BIGINT, rows_removed BIGINT, rows_changed BIGINT, newest_event TIMESTAMP
     """,
     "cursors": """
         dataset VARCHAR, load BIGINT, position VARCHAR, run_id VARCHAR, recorded_at TIMESTAMPTZ
@@ -85,7 +87,14 @@ _COLUMNS = {
     """,
 }
 # What earlier versions of these tables lack; a lake of one gets it.
-_ADDED = {"ledger": ("rows_added BIGINT", "rows_removed BIGINT", "rows_changed BIGINT")}
+_ADDED = {
+    "ledger": (
+        "rows_added BIGINT",
+        "rows_removed BIGINT",
+        "rows_changed BIGINT",
+        "newest_event TIMESTAMP",
+    )
+}
 
 
 def raw_table(dataset: str) -> str:
@@ -114,7 +123,7 @@ def ensure_platform_tables(connection: Connection) -> None:
     A lake of an earlier version gets what it lacks.
     """
     existing = {n for _, n in _named(connection, f"schema_name = {quote_literal(PLATFORM)}")}
-    if existing >= _COLUMNS.keys():
+    if existing >= _COLUMNS.keys() and not _lacks_columns(connection):
         return
 
     def create(con: Connection, names: Iterable[str]) -> None:
@@ -145,11 +154,21 @@ def ensure_platform_tables(connection: Connection) -> None:
     # where all tables are, nothing of this was cut short.
     in_transaction(connection, create_books)
     in_transaction(connection, set_options)
-    # Columns came with tables: a lake that has all tables has all columns.
     if _ADDED.keys() & existing:
         in_transaction(connection, widen)
     others = [name for name in _COLUMNS if name not in INLINED]
     in_transaction(connection, lambda con: create(con, others))
+
+
+def _lacks_columns(connection: Connection) -> bool:
+    """Whether a column that was added to a table is not there yet; seen without reading a row."""
+    for name, columns in _ADDED.items():
+        last = columns[-1].split()[0]
+        try:
+            connection.execute(f"SELECT {last} FROM {quote_name(LAKE, PLATFORM, name)} LIMIT 0")
+        except duckdb.BinderException:
+            return True
+    return False
 
 
 def existing_layers(connection: Connection, dataset: str) -> set[str]:
