@@ -14,6 +14,7 @@ from platform_assets.assets.aggregate_names import DAILY_SALES, FCT_ORDERS, TABL
 from platform_assets.assets.dbt_project import project_version
 from platform_assets.errors import PartitionError
 from platform_assets.partitions import UNPARTITIONED_KEY
+from platform_assets.pipeline.lateness import CLEANED_MISSING
 from platform_assets.warehouse import gate, hold, ledger
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.ledger import UPSTREAM, LedgerEntry, Status
@@ -24,7 +25,6 @@ __all__ = ["DAILY_SALES", "FCT_ORDERS", "TABLES", "VIEWS", "Plan", "plan"]
 VIEWS = {"staging/stg_orders": True, "staging/stg_customers": False, "staging/stg_products": False}
 """The views; and whether each is cut like the orders."""
 CLEANED_ORDERS = "cleaned/orders"
-CLEANED_MISSING = "cleaned_missing"
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,17 @@ import dagster as dg
 
 from platform_assets.assets import reporting
 from platform_assets.assets.aggregate_build import Built, build
-from platform_assets.assets.aggregate_names import table_of
-from platform_assets.assets.aggregate_plan import VIEWS, Plan, plan
+from platform_assets.assets.aggregate_names import TABLES, table_of
+from platform_assets.assets.aggregate_plan import CLEANED_ORDERS, VIEWS, Plan, plan
 from platform_assets.assets.datasets import LAKE_KEY
 from platform_assets.assets.dbt_project import load_manifest, load_translation
 from platform_assets.assets.dbt_specs import read_specs
 from platform_assets.assets.dbt_tests import DbtOutcome
+from platform_assets.assets.freshness import PROMISE, made_from, with_promise
 from platform_assets.assets.partitions import to_dagster
+from platform_assets.errors import ContractError
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
+from platform_assets.quality.promise import read
 from platform_assets.resources import LakeResource
 from platform_assets.settings import load_settings
 from platform_assets.warehouse.compaction import compact
@@ -52,7 +55,7 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="dbt",
-        specs=specs.assets,
+        specs=[_told(spec, partitions) for spec in specs.assets],
         check_specs=specs.checks,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -63,6 +66,30 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
         yield from _build(context)
 
     return aggregates
+
+
+def _told(spec: dg.AssetSpec, partitions: Partitions) -> dg.AssetSpec:
+    """A model's spec with what it is made from, and what its ``meta`` promises of its freshness.
+
+    Raises:
+        ContractError: That cannot be promised, or of no view.
+    """
+    asset = spec.key.to_user_string()
+    declared = spec.metadata.get(PROMISE)
+    promise = None if declared is None else read(declared.value, f"dbt model {asset}")
+    if asset in TABLES:
+        if promise is not None:
+            promise.examine(f"dbt model {asset}", partitions)
+        return with_promise(spec.merge_attributes(metadata=made_from(CLEANED_ORDERS)), promise)
+    if promise is not None:
+        raise ContractError(
+            "A freshness is promised of what has no rows of its own",
+            where=f"dbt model {asset}, meta, freshness",
+            expected="a table: " + ", ".join(TABLES),
+            found="a view",
+            fix="promise it of what the view shows, or of a table that is made from it",
+        )
+    return spec
 
 
 def _build(context: dg.AssetExecutionContext) -> Results:

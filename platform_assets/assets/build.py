@@ -12,6 +12,13 @@ import dagster as dg
 
 from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
 from platform_assets.assets.drift import Lineage
+from platform_assets.assets.freshness import (
+    Clock,
+    build_freshness_checks,
+    promised_of,
+    tell,
+    utc_now,
+)
 from platform_assets.assets.quarantine_jobs import build_quarantine_jobs, build_retention_schedule
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
@@ -19,6 +26,7 @@ from platform_assets.resources import LakeResource
 from platform_assets.sensors.arrival import build_arrival_sensor
 from platform_assets.sensors.changes import build_changes_sensor
 from platform_assets.sensors.dead_runs import dead_runs
+from platform_assets.sensors.freshness import build_freshness_sensor
 
 
 def build_definitions(
@@ -26,6 +34,7 @@ def build_definitions(
     resources: Mapping[str, Any],
     *,
     assets: Sequence[dg.AssetsDefinition] = (),
+    clock: Clock = utc_now,
 ) -> dg.Definitions:
     """Dagster definitions of datasets and of what is aggregated from them.
 
@@ -33,6 +42,7 @@ def build_definitions(
         datasets: What to build raw, cleaned and quarantine assets from.
         resources: By name; the connections of the sources, and overrides of ``lake``.
         assets: Further assets, such as aggregates.
+        clock: Tells what time it is, to hold promises of freshness against.
 
     Raises:
         ContractError: Datasets refer to others that are not there, or in a circle.
@@ -42,7 +52,9 @@ def build_definitions(
         own_assets, own_checks = build_dataset_assets(dataset, lineage)
         built += own_assets
         checks += own_checks
+    promised = promised_of([*built, *assets])
     sensors = [
+        build_freshness_sensor(promised, tell, LAKE_KEY, clock),
         dead_runs,
         build_arrival_sensor(datasets),
         build_changes_sensor(datasets, LAKE_KEY),
@@ -53,7 +65,7 @@ def build_definitions(
     retention = build_retention_schedule(datasets, jobs)
     definitions = dg.Definitions(
         assets=[*built, *assets],
-        asset_checks=checks,
+        asset_checks=[*checks, *build_freshness_checks(promised, LAKE_KEY, clock)],
         jobs=jobs,
         schedules=[retention] if retention else [],
         sensors=[each for each in sensors if each is not None],

@@ -14,6 +14,7 @@ import dagster as dg
 
 from platform_assets.assets import describe, drift, evaluations, reporting, statistics
 from platform_assets.assets.evaluations import Checked, Verdict
+from platform_assets.assets.freshness import made_from, with_promise
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
@@ -59,17 +60,22 @@ def _spec(dataset: Dataset, layer: str, key: dg.AssetKey, **options: Any) -> dg.
         "quarantine": f"{dataset.name} that break a rule: whole, with every rule they break.",
         "history": f"{dataset.name} in every good version, with the time that it held.",
     }
-    return dg.AssetSpec(
+    made = {
+        "raw": made_from(connection=dataset.source.connection),
+        "cleaned": made_from(f"raw/{dataset.name}"),
+    }
+    spec = dg.AssetSpec(
         key,
         group_name=layer,
         description=" ".join(part for part in (dataset.description, texts[layer]) if part),
         owners=list(dataset.owners) or None,
         tags={"layer": layer, "dataset": dataset.name, **dataset.tags},
-        metadata=describe.definition_metadata(dataset, layer),
+        metadata={**describe.definition_metadata(dataset, layer), **made.get(layer, {})},
         partitions_def=to_dagster(dataset.partitions),
         code_version=dataset.compiled.version,
         **options,
     )
+    return with_promise(spec, dataset.freshness if layer == "cleaned" else None)
 
 
 def _backfill_policy(dataset: Dataset) -> dg.BackfillPolicy | None:

@@ -23,6 +23,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.events import DagsterEvent
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
 from platform_assets.partitions import UNPARTITIONED_KEY
 
@@ -194,3 +195,78 @@ def _event(
             message=said,
         ),
     )
+
+
+def tell_without_run(
+    instance: dg.DagsterInstance, verdicts: Mapping[dg.AssetCheckKey, Verdict]
+) -> list[dg.AssetCheckKey]:
+    """Have checks of whole assets say something, outside of any run, where they do not yet.
+
+    What a check says is told again after a new materialization of its asset, as the UI hides what
+    was said of an earlier one. A check that a run is working on is left to that run.
+
+    Args:
+        instance: Dagster's instance.
+        verdicts: What each check is to say.
+
+    Returns:
+        The checks that were told.
+    """
+    storage = instance.event_log_storage
+    newest = storage.get_latest_materialization_storage_ids([key.asset_key for key in verdicts])
+    said = storage.get_latest_asset_check_execution_by_key(list(verdicts))
+    due = [
+        key
+        for key, verdict in verdicts.items()
+        if not _says(instance, said.get(key), verdict, newest.get(key.asset_key))
+    ]
+    targets = _last_materializations(instance, [key.asset_key for key in due])
+    for key in due:
+        verdict = verdicts[key]
+        instance.report_runless_asset_event(
+            AssetCheckEvaluation(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=verdict.passed,
+                metadata=verdict.metadata,
+                target_materialization_data=targets.get(key.asset_key),
+                severity=verdict.severity,
+                description=verdict.description,
+            )
+        )
+    return due
+
+
+def _says(
+    instance: dg.DagsterInstance,
+    record: AssetCheckExecutionRecord | None,
+    verdict: Verdict,
+    newest: int | None,
+) -> bool:
+    """Whether a check's newest execution says just that, of the newest materialization."""
+    if record is None:
+        return False
+    evaluation = record.evaluation
+    if evaluation is None:
+        run = instance.get_run_by_id(record.run_id)
+        return run is not None and not run.is_finished
+    target = evaluation.target_materialization_data
+    return (
+        (evaluation.passed, evaluation.severity, evaluation.description)
+        == (verdict.passed, verdict.severity, verdict.description)
+        and (target.storage_id if target else None) == newest
+        and evaluation.partition is None
+    )
+
+
+def _last_materializations(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> dict[dg.AssetKey, AssetCheckEvaluationTargetMaterializationData]:
+    found = {}
+    for record in instance.get_asset_records(list(set(keys))) if keys else ():
+        last = record.asset_entry.last_materialization_record
+        if last is not None:
+            found[record.asset_entry.asset_key] = AssetCheckEvaluationTargetMaterializationData(
+                storage_id=last.storage_id, run_id=last.run_id, timestamp=last.timestamp
+            )
+    return found

@@ -11,6 +11,7 @@ import dagster as dg
 
 from platform_assets.assets import reporting
 from platform_assets.assets.datasets import LAKE_KEY
+from platform_assets.assets.freshness import made_from, with_promise
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.contracts.frames import SHAPE
 from platform_assets.partitions import UNPARTITIONED_KEY
@@ -73,7 +74,7 @@ def frame_asset(frame: Frame) -> dg.AssetsDefinition:
 
 def _spec(frame: Frame) -> dg.AssetSpec:
     compiled = frame.compiled
-    return dg.AssetSpec(
+    spec = dg.AssetSpec(
         _key(frame.asset),
         group_name="aggregated",
         description=frame.description or None,
@@ -100,8 +101,10 @@ def _spec(frame: Frame) -> dg.AssetSpec:
             ),
             FRAME_KEY: list(compiled.key),
             "contract": dg.MetadataValue.md(compiled.markdown()),
+            **made_from(*frame.upstream),
         },
     )
+    return with_promise(spec, frame.freshness)
 
 
 def _check_results(frame: Frame, report: BatchReport) -> Iterator[dg.AssetCheckResult]:

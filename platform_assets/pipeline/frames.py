@@ -27,6 +27,7 @@ from platform_assets.errors import ContractError, PlatformError, PublishError
 from platform_assets.partitions import UNPARTITIONED_KEY, Daily, Partitions, Unpartitioned
 from platform_assets.pipeline.steps import BatchReport, describe
 from platform_assets.provenance import PARTITION_COLUMN
+from platform_assets.quality.promise import Freshness
 from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import gate, hold, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -63,6 +64,7 @@ class Frame:
         partitions: How it is cut.
         on_failed_upstream: What to do where rows of an earlier publish stand upstream and the
             newest attempt failed: ``refuse``, or ``use_last_good``.
+        freshness: What is promised of how fresh it is; None: nothing.
         version: Of the function: another one makes all of it stale.
         description: One sentence for the UI.
         owners: Who answers for it.
@@ -78,12 +80,15 @@ class Frame:
     lookups: tuple[str, ...] = ()
     partitions: Partitions = field(default_factory=Unpartitioned)
     on_failed_upstream: gate.OnFailedUpstream = "refuse"
+    freshness: Freshness | None = None
     version: str = "1"
     description: str = ""
     owners: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a declaration that cannot work, where it is written."""
+        if self.freshness is not None:
+            self.freshness.examine(f"frame {self.name}", self.partitions)
         personal = [column.name for column in self.compiled.columns if column.pii]
         if personal or not self.upstream:
             raise ContractError(

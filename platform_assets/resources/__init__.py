@@ -11,7 +11,7 @@ from platform_assets.resources.connections import (
     FolderResource,
     RestApiResource,
 )
-from platform_assets.resources.guard import shared_guard
+from platform_assets.resources.guard import breakers_left_alone, shared_guard
 from platform_assets.resources.lake import LakeResource, lake_config
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "FolderResource",
     "LakeResource",
     "RestApiResource",
+    "breakers_left_alone",
     "lake_config",
     "shared_guard",
 ]
