@@ -97,13 +97,11 @@ class _Node:
         return value.value if isinstance(value, dg.MetadataValue) else value
 
 
-def promised_of(
-    told: dg.Definitions | dg.AssetGraph | Iterable[dg.AssetsDefinition],
-) -> list[Promised]:
+def promised_of(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> list[Promised]:
     """The assets whose freshness is promised, and what each is made from, in order of their keys.
 
     Args:
-        told: A code location, its graph, or the assets that it is going to have.
+        told: A code location, or the assets that it is going to have.
     """
     nodes = {node.key: node for node in _nodes(told)}
     found = []
@@ -128,12 +126,9 @@ def promised_of(
     return found
 
 
-def _nodes(
-    told: dg.Definitions | dg.AssetGraph | Iterable[dg.AssetsDefinition],
-) -> Iterator[_Node]:
-    if isinstance(told, dg.Definitions | dg.AssetGraph):
-        graph = told if isinstance(told, dg.AssetGraph) else told.resolve_asset_graph()
-        for node in graph.asset_nodes:
+def _nodes(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> Iterator[_Node]:
+    if isinstance(told, dg.Definitions):
+        for node in told.resolve_asset_graph().asset_nodes:
             parents, owners = frozenset(node.parent_keys), tuple(node.owners)
             cut = node.partitions_def
             yield _Node(node.key, parents, node.metadata, node.tags, owners, cut)
