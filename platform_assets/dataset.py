@@ -121,7 +121,8 @@ class Dataset:
         if isinstance(self.source, ChangeSource):
             self._examine_changes(self.source)
         if self.freshness is not None:
-            self.freshness.examine(f"dataset {self.name}", self.partitions)
+            rules = [rule.name for rule in self.compiled.rules]
+            self.freshness.examine(f"dataset {self.name}", self.partitions, rules)
         self.drift.examine(self.name, self.compiled.columns)
         taken = [rule.name for rule in self.compiled.rules if rule.name in CHECKS]
         if taken:

@@ -5,8 +5,8 @@ Does not belong here: judging (``quality.freshness``, ``pipeline.freshness``), a
 time (``sensors.freshness``).
 
 The check has no partitions: it speaks of the asset, whose newest partition may be one that is not
-there. It is a step of its own, which costs a run nothing that its sensor does not tell as well; so
-the runs that the platform itself makes leave it out (``assets.runs``).
+there. All checks are one step, which a run of their assets has too: some 20 ms, once a run. Where
+that step is skipped, as another asset of the run failed, the sensor says what it would have said.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +21,9 @@ from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.pipeline.freshness import Promised, evaluate
 from platform_assets.pipeline.lateness import Made
 from platform_assets.quality.freshness import FreshnessState, Level
-from platform_assets.quality.promise import Freshness, read
+from platform_assets.quality.promise import CHECK, Freshness, read
 from platform_assets.resources import breakers_left_alone
 
-CHECK = "freshness"
 PROMISE = "platform_assets/freshness"
 """Metadata of an asset's spec: what is promised of it, as ``quality.promise.read`` has it."""
 MADE_FROM = "platform_assets/made_from"

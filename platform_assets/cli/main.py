@@ -23,6 +23,7 @@ from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.cli.diff import diff
+from platform_assets.cli.freshness import freshness_app
 from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.rollback import rollback
 from platform_assets.errors import SettingsError
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(checks_app, name="checks")
+app.add_typer(freshness_app, name="freshness")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")

@@ -22,6 +22,7 @@ from platform_assets.declared import pins
 from platform_assets.declared.checking import Strict, checked, mapping_at
 from platform_assets.declared.contract import FLAGS, contract_class
 from platform_assets.declared.document import Document, Place, read_document, shown
+from platform_assets.declared.freshness import FreshnessOptions
 from platform_assets.declared.kinds import (
     KINDS,
     available,
@@ -72,6 +73,7 @@ class EntryOptions(Strict):
     tags: dict[str, str] = Field(default_factory=dict)
     max_bad_share: float = Field(default=DEFAULT_MAX_BAD_SHARE)
     on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
+    freshness: FreshnessOptions | None = None
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
     rules: dict[str, RuleOptions] = Field(default_factory=dict)
     unique_across: list[str] = Field(default_factory=list)
@@ -159,6 +161,7 @@ class Entry:
                 partitions=self.partitions,
                 max_bad_share=self.options.max_bad_share,
                 on_failed_upstream=self.options.on_failed_upstream,
+                freshness=self.options.freshness.build() if self.options.freshness else None,
                 statistics=self.options.statistics.build(),
                 rules=rules,
                 unique_across=tuple(self.options.unique_across),

@@ -88,7 +88,8 @@ class Frame:
     def __post_init__(self) -> None:
         """Refuse a declaration that cannot work, where it is written."""
         if self.freshness is not None:
-            self.freshness.examine(f"frame {self.name}", self.partitions)
+            rules = [rule.name for rule in self.rules]
+            self.freshness.examine(f"frame {self.name}", self.partitions, rules)
         personal = [column.name for column in self.compiled.columns if column.pii]
         if personal or not self.upstream:
             raise ContractError(

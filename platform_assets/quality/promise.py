@@ -12,7 +12,7 @@ have shown it, had it not been moved.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
@@ -26,6 +26,8 @@ from platform_assets.quality.policy import Calendar, Event
 Days = Literal["all", "business"]
 Quiet = Literal["warn", "late", "fresh"]
 
+CHECK = "freshness"
+"""Name of the check that shows whether a promise is kept."""
 A_DAY = timedelta(days=1)
 # What Dagster's own freshness can be told of at the least.
 SHORTEST = timedelta(minutes=1)
@@ -33,7 +35,8 @@ _WEEKEND = 5
 # No calendar leaves out more days in a row than this.
 _DAYS_LOOKED_AT = 400
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-_SPAN = re.compile(r"([0-9]+)([dhm])")
+SPAN = re.compile(r"^([0-9]+)([dhm])$")
+"""How a span of time is written: ``1d``, ``2h`` or ``30m``."""
 _UNITS = {"d": A_DAY, "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _SPANS = ("warn_before", "within", "warn")
 
@@ -154,16 +157,25 @@ class Freshness:
                 "shorten it, or leave it out",
             )
 
-    def examine(self, where: str, partitions: Partitions) -> None:
-        """Refuse a promise that an asset which is cut like this can never keep.
+    def examine(self, where: str, partitions: Partitions, rules: Iterable[str] = ()) -> None:
+        """Refuse a promise that an asset which is cut like this can never keep, or not show.
 
         Args:
             where: What it is promised of, for the message.
             partitions: How that is cut.
+            rules: Names of its rules, each of which is a check too.
 
         Raises:
-            ContractError: It can never be kept.
+            ContractError: It can never be kept, or a rule has the name of its check.
         """
+        if CHECK in rules:
+            raise ContractError(
+                "A rule has the name of the check on freshness",
+                where=f"{where}, rule {CHECK}",
+                expected=f"another name than {CHECK}",
+                found=CHECK,
+                fix="rename the rule",
+            )
         if isinstance(partitions, Daily) and self.within is not None and self.within <= A_DAY:
             raise ContractError(
                 "A freshness is promised that no daily data can have",
@@ -336,7 +348,7 @@ def span_of(text: object, where: str) -> timedelta:
     Raises:
         ContractError: It tells none.
     """
-    matched = _SPAN.fullmatch(str(text))
+    matched = SPAN.fullmatch(str(text))
     if matched is None:
         raise _refused(where, "a number and d, h or m, such as 2h", str(text), "correct it")
     return int(matched[1]) * _UNITS[matched[2]]
