@@ -110,8 +110,10 @@ class Freshness:
             self._examine_by(self.by)
 
     def _examine_by(self, by: str) -> None:
-        if not _TIME.fullmatch(by):
-            raise _refused("by", "a time of day from 00:00 to 23:59", by, 'write it like "08:00"')
+        # YAML reads 10:30 without quotes as a number.
+        if not _TIME.fullmatch(str(by)):
+            expected, fix = "a time of day from 00:00 to 23:59", 'write it in quotes, like "08:00"'
+            raise _refused("by", expected, str(by), fix)
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
@@ -321,7 +323,7 @@ def read(values: object, where: str) -> Freshness:
         return Freshness(**told)
     except ContractError as error:
         raise _located(where, error) from None
-    except (TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         refusal = _refused(
             "", "texts, and a calendar of holidays and events", "others", "correct them"
         )
@@ -368,6 +370,11 @@ def _calendar_of(values: Mapping[str, Any]) -> Calendar:
     def day(value: object) -> date:
         return date.fromisoformat(str(value))
 
+    unknown = sorted(values.keys() - {"holidays", "events"})
+    if unknown:
+        raise _refused(
+            f"calendar, {unknown[0]}", "holidays or events", unknown[0], "correct the name"
+        )
     return Calendar(
         holidays=values.get("holidays"),
         events=[
