@@ -247,7 +247,8 @@ def _says(
     if record is None:
         return False
     evaluation = record.evaluation
-    if evaluation is None:
+    if not isinstance(evaluation, AssetCheckEvaluation):
+        # It was planned: the run says it yet, or is over and never will.
         run = instance.get_run_by_id(record.run_id)
         return run is not None and not run.is_finished
     target = evaluation.target_materialization_data

@@ -39,7 +39,7 @@ def newest_events(
     now = literal(datetime.now(UTC).replace(tzinfo=None), "TIMESTAMP")
     rows = connection.execute(
         f"""
-        SELECT key, CASE WHEN typeof(newest) = 'DATE'
+        SELECT key, CASE WHEN newest IS NULL THEN NULL WHEN typeof(newest) = 'DATE'
             THEN least(newest + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND, {now})
             ELSE CAST(newest AS TIMESTAMP) END
         FROM (

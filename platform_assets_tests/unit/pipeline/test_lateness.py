@@ -61,9 +61,7 @@ def test_a_refusal_is_no_rule_of_its_own(stopped_by: str) -> None:
     assert found.roots(CLEANED, MISSING) == ("source/shop",)
 
 
-@pytest.mark.parametrize(
-    ("stopped_by", "root"), [("source", "source/shop"), ("schema_drift", RAW)]
-)
+@pytest.mark.parametrize(("stopped_by", "root"), [("source", "source/shop"), ("schema_drift", RAW)])
 def test_a_load_that_fails_is_the_sources_or_its_own(stopped_by: str, root: str) -> None:
     found = lineage(raw=there(BEFORE, _2025_01_09=stopped_by), cleaned=there(BEFORE))
     assert found.roots(CLEANED, MISSING) == (root,)

@@ -56,9 +56,9 @@ def test_a_partition_that_is_there_by_its_deadline_is_fresh() -> None:
     assert found.deadline == utc(2025, 1, 10, 8)
     assert (found.since, found.late_because) == (None, ())
     assert found.message == (
-        "Fresh: the newest partition is 2025-01-09, published 2025-01-10 05:00 UTC, its newest event "
-        "is of 2025-01-09 20:00 UTC; promised is the newest partition by 08:00 Europe/London on "
-        "business days."
+        "Fresh: the newest partition is 2025-01-09, published 2025-01-10 05:00 UTC, its newest "
+        "event is of 2025-01-09 20:00 UTC; promised is the newest partition by 08:00 "
+        "Europe/London on business days."
     )
 
 

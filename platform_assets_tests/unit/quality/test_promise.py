@@ -107,9 +107,7 @@ def test_a_weekend_and_a_holiday_have_no_deadline() -> None:
 
 
 def test_a_source_that_rests_is_asked_for_its_last_working_day() -> None:
-    promise = Freshness(
-        by="08:00", days="business", partitions="business", calendar=Calendar("GB")
-    )
+    promise = Freshness(by="08:00", days="business", partitions="business", calendar=Calendar("GB"))
     assert promise.asked_for(utc(2025, 1, 13, 8)) == date(2025, 1, 10)
     assert promise.asked_for(utc(2025, 12, 29, 8)) == date(2025, 12, 24)
     assert promise.asked_for(utc(2025, 1, 14, 8)) == date(2025, 1, 13)
@@ -170,9 +168,7 @@ HOUR = timedelta(hours=1)
         ({"within": HOUR, "calendar": Calendar("GB")}, "calendar", "within"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(
-    values: dict[str, Any], where: str, found: str
-) -> None:
+def test_what_cannot_be_judged_is_refused(values: dict[str, Any], where: str, found: str) -> None:
     with pytest.raises(ContractError, match="cannot be promised so") as refused:
         Freshness(**values)
     assert refused.value.where == f"freshness, {where}"

@@ -1,0 +1,527 @@
+"""Freshness on a real lake and instance: what the ledger tells, and what Dagster shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from platform_assets.assets.aggregate_plan import CLEANED_MISSING as PLANNED_MISSING
+from platform_assets.assets.aggregates import LakeTranslator
+from platform_assets.assets.build import build_definitions
+from platform_assets.assets.dbt import load_manifest, prepare_dbt_project
+from platform_assets.assets.frame_asset import frame_asset
+from platform_assets.assets.freshness import promised_of
+from platform_assets.assets.runs import run_assets
+from platform_assets.contracts import Contract, EventTime, Field, Key
+from platform_assets.dataset import Dataset
+from platform_assets.errors import ContractError
+from platform_assets.partitions import UNPARTITIONED_KEY, Daily, Unpartitioned
+from platform_assets.pipeline.frames import Frame
+from platform_assets.pipeline.freshness import Promised, evaluate
+from platform_assets.pipeline.lateness import CLEANED_MISSING, Made
+from platform_assets.quality.freshness import FreshnessState, Level
+from platform_assets.quality.policy import Calendar
+from platform_assets.quality.promise import Freshness
+from platform_assets.resources import FolderResource, LakeResource, lake_config
+from platform_assets.sources.files import CsvFiles
+from platform_assets.warehouse import ledger, tables
+from platform_assets.warehouse.lake import Connection, connect, in_transaction
+from platform_assets.warehouse.ledger import LedgerEntry, Status
+from platform_assets.warehouse.newest import newest_events
+from platform_assets.warehouse.tables import LEDGER
+from platform_assets_tests.conftest import Installation
+from platform_assets_tests.support import DAYS, Site
+
+EIGHT = Freshness(by="08:00", warn_before=timedelta(minutes=30))
+CHECK = dg.AssetCheckKey(dg.AssetKey(["cleaned", "visits"]), "freshness")
+HEADER = "visit_id,pages,seen_at\n"
+
+
+class Visit(Contract):
+    """A visit of the shop's page."""
+
+    visit_id: str = Key()
+    pages: int = Field(ge=0)
+    seen_at: datetime = EventTime()
+
+
+class Count(Contract):
+    """Visits of a day, or of all days."""
+
+    day: str = Key()
+    visits: int = Field(ge=0)
+
+
+def visits(**options: Any) -> Dataset:
+    values = {
+        "contract": Visit,
+        "source": CsvFiles("visits/{partition}.csv"),
+        "partitions": Daily(date(2025, 1, 1)),
+        "owners": ("team:web",),
+        "freshness": EIGHT,
+    }
+    return Dataset(name="visits", **{**values, **options})
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# --- what the ledger tells ---------------------------------------------------------------------
+
+
+@dataclass
+class Told:
+    """A ledger that is written to by hand."""
+
+    lake: Connection
+    names: Iterator[int] = field(default_factory=lambda: iter(range(10_000)))
+
+    def record(self, asset: str, partition: str, status: Status, **options: Any) -> None:
+        values = {"extracted": 5, "cleaned": 5, **options}
+        entry = LedgerEntry(asset, partition, "run", status, **values)
+        in_transaction(self.lake, lambda con: ledger.record(con, [entry]))
+
+    def dataset(self) -> str:
+        return f"d{next(self.names)}"
+
+    def state(
+        self, name: str, now: str, promise: Freshness = EIGHT, *, cut: bool = True
+    ) -> FreshnessState:
+        partitions = Daily(date(2025, 1, 1)) if cut else Unpartitioned()
+        raw = Made(f"raw/{name}", (), "shop", cut)
+        promised = Promised(
+            f"cleaned/{name}", promise, partitions, (f"raw/{name}",), ancestors=(raw,)
+        )
+        return evaluate(self.lake, [promised], moment(now))[promised.asset]
+
+
+@pytest.fixture(scope="module")
+def told(shared_site: Site) -> Told:
+    tables.ensure_platform_tables(shared_site.lake)
+    return Told(shared_site.lake)
+
+
+def test_the_newest_partition_counts_whatever_was_published_last(told: Told) -> None:
+    name = told.dataset()
+    for layer in ("raw", "cleaned"):
+        for day in ("2025-01-08", "2025-01-03", "2025-01-05"):
+            told.record(f"{layer}/{name}", day, Status.PUBLISHED)
+    found = told.state(name, "2025-01-10T09:00")
+    assert (found.newest, found.level) == ("2025-01-08", Level.LATE)
+    assert found.late_because == ("source/shop",)
+    assert found.message.endswith("Because of source/shop.")
+
+
+def test_what_failed_is_not_there_and_what_stands_of_it_is(told: Told) -> None:
+    name = told.dataset()
+    asset = f"cleaned/{name}"
+    told.record(f"raw/{name}", "2025-01-09", Status.PUBLISHED)
+    told.record(asset, "2025-01-08", Status.PUBLISHED)
+    told.record(asset, "2025-01-09", Status.FAILED, stopped_by="pages__ge")
+    found = told.state(name, "2025-01-10T09:00")
+    assert (found.level, found.newest, found.late_because) == (Level.LATE, "2025-01-08", ())
+    assert found.message.endswith("It was stopped by pages__ge.")
+    # It was published as that partition once: what stands is that day's, whatever failed since.
+    told.record(asset, "2025-01-09", Status.PUBLISHED)
+    told.record(asset, "2025-01-09", Status.FAILED, stopped_by="pages__ge")
+    assert told.state(name, "2025-01-10T09:00").level is Level.FRESH
+
+
+def test_a_refusal_leads_to_the_source(told: Told) -> None:
+    name = told.dataset()
+    told.record(f"raw/{name}", "2025-01-09", Status.FAILED, stopped_by="source")
+    told.record(f"cleaned/{name}", "2025-01-09", Status.FAILED, stopped_by="raw_missing")
+    assert told.state(name, "2025-01-10T09:00").late_because == ("source/shop",)
+    told.record(f"raw/{name}", "2025-01-09", Status.FAILED, stopped_by="schema_drift")
+    assert told.state(name, "2025-01-10T09:00").late_because == (f"raw/{name}",)
+    assert PLANNED_MISSING == CLEANED_MISSING
+
+
+def test_an_asset_that_was_cut_otherwise_before_is_judged_by_what_it_is(told: Told) -> None:
+    name = told.dataset()
+    told.record(f"cleaned/{name}", UNPARTITIONED_KEY, Status.PUBLISHED)
+    told.record(f"cleaned/{name}", "2025-01-09", Status.PUBLISHED)
+    assert told.state(name, "2025-01-10T09:00").newest == "2025-01-09"
+    assert told.state(name, "2025-01-10T09:00", cut=False).newest is None
+
+
+def test_a_look_that_found_nothing_changed_counts(told: Told) -> None:
+    name = told.dataset()
+    for layer in ("raw", "cleaned"):
+        told.record(f"{layer}/{name}", UNPARTITIONED_KEY, Status.PUBLISHED)
+    tomorrow = str((datetime.now(UTC) + timedelta(hours=60)).isoformat())[:19]
+    assert told.state(name, tomorrow, cut=False).level is Level.LATE
+    told.lake.execute(
+        f"UPDATE {LEDGER} SET recorded_at = recorded_at - INTERVAL 9 DAY WHERE asset LIKE '%{name}'"
+    )
+    today = str(datetime.now(UTC).isoformat())[:19]
+    promise = Freshness(within=timedelta(hours=2))
+    assert told.state(name, today, promise, cut=False).level is Level.LATE
+    told.record(f"cleaned/{name}", UNPARTITIONED_KEY, Status.UNCHANGED)
+    # Cleaned again, from what was loaded nine days ago.
+    assert told.state(name, today, promise, cut=False).late_because == ("source/shop",)
+    told.record(f"raw/{name}", UNPARTITIONED_KEY, Status.UNCHANGED)
+    assert told.state(name, today, promise, cut=False).level is Level.FRESH
+
+
+def test_events_of_publishes_by_an_earlier_version_are_not_known(told: Told) -> None:
+    name = told.dataset()
+    asset = f"cleaned/{name}"
+    told.record(asset, "2025-01-09", Status.PUBLISHED)
+    told.record(asset, "2025-01-02", Status.PUBLISHED, newest_event=moment("2025-01-02T20:00"))
+    assert told.state(name, "2025-01-10T09:00").newest_event is None
+    told.record(asset, "2025-01-09", Status.PUBLISHED, newest_event=moment("2025-01-09T21:00"))
+    assert told.state(name, "2025-01-10T09:00").newest_event == moment("2025-01-09T21:00")
+    told.record(asset, "2025-01-10", Status.PUBLISHED, cleaned=0)
+    empty = told.state(name, "2025-01-11T09:00")
+    assert (empty.level, empty.late_because) == (Level.WARN, ("source/shop",))
+    assert empty.message.startswith("Nothing new since 2025-01-11 08:00 UTC")
+
+
+KEYS = st.integers(1, 20).map(lambda n: f"2025-01-{n:02}")
+
+
+@given(st.lists(st.tuples(KEYS, st.sampled_from(Status)), max_size=8), KEYS)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_publishing_what_is_older_never_makes_it_fresher(
+    told: Told, history: Sequence[tuple[str, Status]], older: str
+) -> None:
+    name = told.dataset()
+    for day, status in history:
+        told.record(f"cleaned/{name}", day, status)
+    now = "2025-01-20T09:00"
+    before = told.state(name, now)
+    published = [day for day, status in history if status is Status.PUBLISHED]
+    assert before.newest == max(published, default=None)
+    told.record(f"cleaned/{name}", older, Status.PUBLISHED)
+    after = told.state(name, now)
+    if older <= (before.newest or ""):
+        told_of = (before.level, before.since, before.newest)
+        assert (after.level, after.since, after.newest) == told_of
+    else:
+        assert after.newest == older
+    told.record(f"cleaned/{name}", "2025-01-19", Status.PUBLISHED)
+    assert told.state(name, now).level is Level.FRESH
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+def test_the_ledger_has_the_newest_event_that_is_not_in_the_future(site: Site) -> None:
+    dataset = visits()
+    rows = ["a,1,2025-01-01 09:00:00", "b,1,2025-01-01 21:30:00", "c,1,9999-12-31 00:00:00"]
+    site.deliver(DAYS[0], HEADER + "\n".join(rows) + "\n", "visits")
+    site.deliver(DAYS[1], HEADER, "visits")
+    site.run(dataset, DAYS[:2])
+    entries = site.published("cleaned", "visits")
+    assert entries[DAYS[0]].newest_event == moment("2025-01-01T21:30")
+    assert entries[DAYS[1]].newest_event is None
+    # What is unchanged keeps it.
+    site.run(dataset, DAYS[:1])
+    newest = ledger.latest(site.lake, "cleaned/visits", [DAYS[0]])[DAYS[0]]
+    assert (newest.status, newest.newest_event) == (
+        Status.UNCHANGED, moment("2025-01-01T21:30"),
+    )  # fmt: skip
+
+
+def test_an_event_that_is_a_day_may_be_of_its_last_moment(site: Site) -> None:
+    table = "days_of_events"
+    site.lake.execute(
+        f"CREATE TEMP TABLE {table} AS SELECT * FROM (VALUES ('p', DATE '2025-01-01'), "
+        "('p', DATE 'infinity'), ('q', current_date), ('r', NULL)) AS t(_partition, day)"
+    )
+    before = datetime.now(UTC)
+    found = newest_events(site.lake, table, "day", ["p", "q", "r"])
+    assert found["p"] == moment("2025-01-01T23:59:59.999999")
+    assert found.keys() == {"p", "q"}
+    assert before - timedelta(seconds=1) <= found["q"] <= datetime.now(UTC)
+    assert newest_events(site.lake, table, "day", []) == {}
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_column(site: Site) -> None:
+    tables.ensure_platform_tables(site.lake)
+    site.lake.execute(f"ALTER TABLE {LEDGER} DROP COLUMN newest_event")
+    tables.ensure_platform_tables(site.lake)
+    site.deliver(DAYS[0], HEADER + "a,1,2025-01-01 09:00:00\n", "visits")
+    site.run(visits(), DAYS[:1])
+    assert site.published("cleaned", "visits")[DAYS[0]].newest_event == moment("2025-01-01T09:00")
+
+
+# --- Dagster -----------------------------------------------------------------------------------
+
+
+def _counted(lake: Connection, partition: str) -> Any:
+    where = "" if partition == UNPARTITIONED_KEY else f"WHERE _partition = '{partition}'"
+    return lake.execute(
+        f"SELECT '{partition}' AS day, count(*) AS visits FROM lake.cleaned.visits {where}"
+    ).to_arrow_table()
+
+
+START_OF_TEST = moment("2025-01-04T07:00")
+
+
+@dataclass
+class World:
+    """Visits, what is counted of them, an instance, and a clock."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+    now: datetime = START_OF_TEST
+
+    def __post_init__(self) -> None:
+        daily = Frame(
+            "daily_visits", Count, _counted, ("cleaned/visits",),
+            partitions=Daily(date(2025, 1, 1)), freshness=Freshness(by="09:00"), owners=("a@b.co",),
+        )  # fmt: skip
+        total = Frame(
+            "all_visits", Count, _counted, ("aggregated/daily_visits",),
+            lookups=("cleaned/visits",), freshness=Freshness(by="09:00"),
+        )  # fmt: skip
+        self.definitions = build_definitions(
+            [visits()],
+            resources={"files": FolderResource(path=str(self.folder))},
+            assets=[frame_asset(daily), frame_asset(total)],
+            clock=lambda: self.now,
+        )
+
+    def deliver(self, day: str, pages: int = 1) -> None:
+        path = self.folder / "visits" / f"{day}.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{HEADER}a{day},{pages},{day} 20:00:00\n")
+
+    def run(self, *days: str) -> bool:
+        keys = self.definitions.resolve_asset_graph().materializable_asset_keys
+        return run_assets(self.definitions, self.instance, keys, days).success
+
+    def tick(self, now: str) -> str:
+        self.now = moment(now)
+        sensor = self.definitions.resolve_sensor_def("freshness")
+        resources = {"lake": LakeResource()}
+        with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+            result = sensor.evaluate_tick(context)
+        assert result.run_requests == []
+        assert result.skip_message is not None
+        return result.skip_message
+
+    def states(self) -> dict[str, FreshnessState]:
+        promised = promised_of(self.definitions)
+        from platform_assets.settings import load_settings
+
+        with connect(lake_config(load_settings())) as lake:
+            return evaluate(lake, promised, self.now)
+
+    def shown(self, check: dg.AssetCheckKey = CHECK) -> tuple[bool, str, str]:
+        """What the UI shows: the newest execution, if it is of the newest materialization."""
+        storage = self.instance.event_log_storage
+        record = storage.get_latest_asset_check_execution_by_key([check])[check]
+        evaluation = record.evaluation
+        assert evaluation is not None
+        target = evaluation.target_materialization_data
+        newest = self.instance.get_latest_materialization_event(check.asset_key)
+        assert (target.run_id if target else None) == (newest.run_id if newest else None)
+        return evaluation.passed, evaluation.severity.value, evaluation.description or ""
+
+    def told(self) -> int:
+        storage = self.instance.event_log_storage
+        return len(storage.get_asset_check_execution_history(CHECK, limit=100))
+
+
+@pytest.fixture
+def world(installation: Installation, instance: dg.DagsterInstance) -> World:
+    folder = installation.root / "delivered"
+    (folder / "visits").mkdir(parents=True)
+    return World(folder, instance)
+
+
+def test_late_then_fresh_and_downstream_because_of_it(world: World) -> None:
+    # Never materialized is late.
+    assert world.tick("2025-01-04T10:00") == "0 fresh, 0 warn, 3 late; told of 3"
+    passed, severity, text = world.shown()
+    assert (passed, severity) == (False, "ERROR")
+    assert "nothing was ever published" in text
+    # What is said already is not said again.
+    assert world.tick("2025-01-04T10:00:30").endswith("told of 0")
+    assert world.told() == 1
+
+    for day in ("2025-01-02", "2025-01-03"):
+        world.deliver(day)
+    assert world.run("2025-01-02", "2025-01-03")
+    # A run says so itself.
+    assert world.shown()[0]
+    assert world.told() == 2
+    assert world.tick("2025-01-04T10:01") == "3 fresh, 0 warn, 0 late; told of 0"
+
+    # The next day brings nothing.
+    assert world.tick("2025-01-05T07:40") == "2 fresh, 1 warn, 0 late; told of 1"
+    assert world.shown()[:2] == (False, "WARN")
+    assert world.tick("2025-01-05T10:00") == "0 fresh, 0 warn, 3 late; told of 3"
+    states = world.states()
+    assert {s.late_because for s in states.values()} == {("source/files",)}
+    assert states["aggregated/daily_visits"].expected == "2025-01-04"
+
+    # An old backfill does not make it fresh, and the check speaks of what it materialized.
+    world.deliver("2025-01-01")
+    runs = world.instance.get_runs_count()
+    assert world.run("2025-01-01")
+    assert world.shown()[:2] == (False, "ERROR")
+    assert world.tick("2025-01-05T10:01").startswith("0 fresh, 0 warn, 3 late")
+    assert world.shown()[:2] == (False, "ERROR")
+
+    # What is stopped by its own rule is the root of what follows from it.
+    world.deliver("2025-01-04", pages=-1)
+    assert not world.run("2025-01-04")
+    world.tick("2025-01-05T10:02")
+    states = world.states()
+    assert states["cleaned/visits"].late_because == ()
+    assert "It was stopped by pages__ge." in world.shown()[2]
+    assert states["aggregated/daily_visits"].late_because == ("cleaned/visits",)
+    assert states["aggregated/all_visits"].late_because == ("cleaned/visits",)
+
+    # The data come: all is over.
+    world.deliver("2025-01-04")
+    assert world.run("2025-01-04")
+    assert world.tick("2025-01-05T10:03").startswith("3 fresh, 0 warn, 0 late")
+    for name in ("daily_visits", "all_visits"):
+        check = dg.AssetCheckKey(dg.AssetKey(["aggregated", name]), "freshness")
+        assert world.shown(check)[0]
+    # Only the runs of this test were made.
+    assert world.instance.get_runs_count() == runs + 3
+
+
+def test_a_check_is_run_on_demand(world: World) -> None:
+    world.now = moment("2025-01-03T10:00")
+    job = world.definitions.resolve_implicit_global_asset_job_def()
+    one = job.get_subset(asset_check_selection={CHECK})
+    result = one.execute_in_process(instance=world.instance)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert (evaluation.asset_check_key, evaluation.passed) == (CHECK, False)
+    assert evaluation.metadata["expected"].value == "2025-01-02"
+    assert evaluation.metadata["late_because"].value == "source/files"
+
+
+def test_what_a_skipped_step_did_not_say_is_said_by_the_sensor(world: World) -> None:
+    """A run plans the check; where it comes to nothing, the sensor says what it would have said."""
+    world.deliver("2025-01-02", pages=-1)
+    assert not world.run("2025-01-02")
+    storage = world.instance.event_log_storage
+    record = storage.get_latest_asset_check_execution_by_key([CHECK])[CHECK]
+    assert record.status is AssetCheckExecutionRecordStatus.PLANNED
+    assert world.tick("2025-01-03T10:00").endswith("told of 3")
+    assert "It was stopped by pages__ge." in world.shown()[2]
+
+
+def test_assets_tell_what_is_promised(world: World) -> None:
+    found = {each.asset: each for each in promised_of(world.definitions)}
+    cleaned = found["cleaned/visits"]
+    assert (cleaned.promise, cleaned.partitions) == (EIGHT, Daily(date(2025, 1, 1)))
+    assert (cleaned.owners, cleaned.dataset, cleaned.layer) == (("team:web",), "visits", "cleaned")
+    assert cleaned.ancestors == (Made("raw/visits", (), "files", is_cut=True),)
+    total = found["aggregated/all_visits"]
+    assert (total.upstream, total.partitions) == (("aggregated/daily_visits",), Unpartitioned())
+    assert [made.asset for made in total.ancestors] == [
+        "aggregated/daily_visits", "cleaned/visits", "raw/visits",
+    ]  # fmt: skip
+    graph = world.definitions.resolve_asset_graph()
+    policy = graph.get(CHECK.asset_key).freshness_policy
+    assert policy == dg.FreshnessPolicy.cron("0 8 * * *", timedelta(days=1), "UTC")
+    assert graph.get(dg.AssetKey(["raw", "visits"])).freshness_policy is None
+
+
+@pytest.mark.parametrize(
+    ("promise", "policy"),
+    [
+        (
+            Freshness(
+                by="17:45", timezone="Europe/London", days="business", calendar=Calendar("GB")
+            ),
+            dg.FreshnessPolicy.cron("45 17 * * 1-5", timedelta(days=1), "Europe/London"),
+        ),
+        (
+            Freshness(within=timedelta(hours=2), warn=timedelta(hours=1)),
+            dg.FreshnessPolicy.time_window(timedelta(hours=2), timedelta(hours=1)),
+        ),
+    ],
+)
+def test_dagster_is_told_what_it_can_understand(
+    promise: Freshness, policy: dg.FreshnessPolicy, tmp_path: Path
+) -> None:
+    whole = visits(source=CsvFiles("visits.csv"), partitions=Unpartitioned(), freshness=promise)
+    definitions = build_definitions(
+        [whole], resources={"files": FolderResource(path=str(tmp_path))}
+    )
+    node = definitions.resolve_asset_graph().get(CHECK.asset_key)
+    assert node.freshness_policy == policy
+    assert promised_of(definitions)[0].promise.told() == promise.told()
+
+
+def test_without_a_promise_nothing_is_there_for_it(tmp_path: Path) -> None:
+    definitions = build_definitions(
+        [visits(freshness=None)], resources={"files": FolderResource(path=str(tmp_path))}
+    )
+    assert promised_of(definitions) == []
+    assert CHECK not in definitions.resolve_asset_graph().asset_check_keys
+    assert "freshness" not in {sensor.name for sensor in definitions.sensors or ()}
+
+
+def test_a_promise_that_cannot_be_kept_is_refused_where_it_is_written() -> None:
+    young = Freshness(within=timedelta(hours=2))
+    with pytest.raises(ContractError, match="no daily data can have"):
+        visits(freshness=young)
+    with pytest.raises(ContractError, match="no daily data can have"):
+        Frame("f", Count, _counted, ("cleaned/visits",), partitions=Daily(date(2025, 1, 1)),
+              freshness=young)  # fmt: skip
+
+
+def test_an_open_breaker_is_told_of(told: Told) -> None:
+    name = told.dataset()
+    raw = Made(f"raw/{name}", (), "shop", True)
+    promised = Promised(
+        f"cleaned/{name}", EIGHT, Daily(date(2025, 1, 1)), (raw.asset,), ancestors=(raw,)
+    )
+    now = moment("2025-01-10T09:00")
+    alone = {"shop": "left alone after 5 failures in a row, the last one: timeout", "erp": "x"}
+    found = evaluate(told.lake, [promised], now, left_alone=alone)[promised.asset]
+    assert found.message.endswith(
+        "Because of source/shop. source/shop: left alone after 5 failures in a row, the last one: "
+        "timeout."
+    )
+    assert evaluate(told.lake, [], now) == {}
+
+
+# --- dbt ---------------------------------------------------------------------------------------
+
+
+def _spec(model: str, meta: object) -> dg.AssetSpec:
+    manifest = load_manifest()
+    (unique_id,) = [n for n in manifest["nodes"] if n.endswith(f".{model}")]
+    node = manifest["nodes"][unique_id]
+    config = {**node["config"], "meta": {**node["config"]["meta"], "freshness": meta}}
+    nodes = {**manifest["nodes"], unique_id: {**node, "config": config}}
+    translator = LakeTranslator(Daily(date(2025, 1, 1)))
+    return translator.get_asset_spec({**manifest, "nodes": nodes}, unique_id, None)
+
+
+def test_a_dbt_model_promises_by_its_meta() -> None:
+    prepare_dbt_project()
+    spec = _spec("daily_sales", {"by": "09:30", "timezone": "Europe/London", "days": "business"})
+    assert spec.freshness_policy == dg.FreshnessPolicy.cron(
+        "30 9 * * 1-5", timedelta(days=1), "Europe/London"
+    )
+    assert _spec("daily_sales", None).freshness_policy is None
+    with pytest.raises(ContractError, match="cannot be promised so") as refused:
+        _spec("daily_sales", {"by": 570})
+    assert refused.value.where == "dbt model aggregated/daily_sales, freshness, by"
+    with pytest.raises(ContractError, match="no daily data can have"):
+        _spec("fct_orders", {"within": "2h"})
+    with pytest.raises(ContractError, match="no rows of its own"):
+        _spec("stg_orders", {"by": "08:00"})
