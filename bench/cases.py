@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.check_cases import checks_cost
+from bench.freshness_cases import freshness
 from bench.measure import (
     BenchError,
     Measured,
@@ -344,4 +345,5 @@ CASES = {
     "dagster": orchestration,
     "start": start_up,
     "sources": sources,
+    "freshness": freshness,
 }

@@ -22,6 +22,9 @@ from platform_assets.warehouse.tables import LEDGER, ensure_platform_tables
 
 # Of an asset, the newest partitions that failed: the one that is missing is among them.
 _SHOWN_FAILURES = 40
+# Of each asset, the days up to its newest that are looked at closely: what stands of each. Of days
+# before, what was ever published is known.
+_LOOKED_AT_DAYS = 35
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def _because(
 
 
 def _ask(lake: Connection, made: Iterable[Made]) -> dict[str, Fact]:
-    """What the ledger says of assets."""
+    """What the ledger says of assets: a look at all of it for the newest, a closer one at those."""
     kept = [each for each in made if each.is_kept]
     wanted = pa.table({"asset": [e.asset for e in kept], "is_cut": [e.is_cut for e in kept]})
     lake.register("_freshness_wanted", wanted)
@@ -135,29 +138,36 @@ def _ask(lake: Connection, made: Iterable[Made]) -> dict[str, Fact]:
         rows = lake.execute(
             f"""
             WITH attempts AS (
-                SELECT asset, partition, status, stopped_by, (snapshot_id, rowid) AS nth,
-                    {{
-                        'at': epoch(recorded_at), 'rows': cleaned, 'event': epoch(newest_event)
-                    }} AS told
-                FROM (SELECT *, snapshot_id, rowid FROM {LEDGER}) JOIN _freshness_wanted
-                    USING (asset)
+                SELECT * FROM (SELECT *, snapshot_id, rowid FROM {LEDGER})
+                JOIN _freshness_wanted USING (asset)
                 WHERE (partition <> {quote_literal(UNPARTITIONED_KEY)}) = is_cut
+            ), newest AS MATERIALIZED (
+                SELECT asset,
+                    max(partition) FILTER (status = 'published') AS newest,
+                    max(partition) FILTER (status = 'published' AND cleaned > 0) AS filled,
+                    max(newest_event) FILTER (status = 'published') AS event
+                FROM attempts GROUP BY asset
             ), standing AS (
                 SELECT asset, partition,
-                    arg_max(told, nth) FILTER (status = 'published') AS published,
-                    max(told.at) FILTER (status <> 'failed') AS passed_at,
-                    arg_max({{'status': status, 'stopped_by': stopped_by}}, nth) AS last
-                FROM attempts GROUP BY asset, partition
+                    arg_max({{
+                        'at': epoch(recorded_at), 'rows': cleaned, 'event': epoch(newest_event)
+                    }}, (snapshot_id, rowid)) FILTER (status = 'published') AS published,
+                    epoch(max(recorded_at) FILTER (status <> 'failed')) AS passed_at,
+                    arg_max({{'status': status, 'stopped_by': stopped_by}}, (snapshot_id, rowid))
+                        AS last
+                FROM attempts JOIN (SELECT asset, newest FROM newest) USING (asset)
+                WHERE partition >= coalesce(
+                    CAST(TRY_CAST(newest AS DATE) - {_LOOKED_AT_DAYS} AS VARCHAR), newest, '')
+                GROUP BY asset, partition
             )
-            SELECT asset,
-                max(partition) FILTER (published IS NOT NULL),
-                max(partition) FILTER (published.rows > 0),
+            SELECT asset, any_value(newest),
+                coalesce(max(partition) FILTER (published.rows > 0), any_value(filled)),
                 arg_max(published, partition) FILTER (published IS NOT NULL),
-                max(published.event),
+                coalesce(max(published.event), epoch(any_value(event))),
                 max(passed_at),
                 list((partition, last.stopped_by) ORDER BY partition DESC)
                     FILTER (last.status = 'failed')[:{_SHOWN_FAILURES}]
-            FROM standing GROUP BY asset
+            FROM standing JOIN newest USING (asset) GROUP BY asset
             """
         ).fetchall()
     finally:
