@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import dagster as dg
 import duckdb
@@ -130,9 +131,7 @@ def _published(
     for asset in work.tables:
         counted = _rows(connection, asset, work.built)
         changes = tally.changes(asset, counted) if counted else {}
-        newest = newest_events(
-            connection, table_of(asset), EVENT_OF[asset], work.built, column=PARTITION_OF[asset]
-        )
+        newest = _newest_events(connection, asset, work.built)
         made = [
             ledger.tallied(
                 replace(
@@ -156,6 +155,16 @@ def _published(
         for view in work.stale_views
     ]
     return found, [*views, *(entry for each in found.values() for entry in each.values())]
+
+
+def _newest_events(
+    connection: Connection, asset: str, partitions: tuple[str, ...]
+) -> dict[str, datetime]:
+    """The newest event of each partition, where it is known what that is."""
+    event, column = EVENT_OF.get(asset), PARTITION_OF[asset]
+    if event is None:
+        return {}
+    return newest_events(connection, table_of(asset), event, partitions, column=column)
 
 
 def _rows(connection: Connection, asset: str, partitions: tuple[str, ...]) -> dict[str, int]:

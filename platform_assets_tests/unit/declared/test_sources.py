@@ -19,6 +19,7 @@ from platform_assets.declared.kinds import KINDS, kinds, named
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.quality.policy import Calendar, Event, Statistics
+from platform_assets.quality.promise import Freshness
 from platform_assets.sources.files import CsvFiles
 from platform_assets_tests.unit.declared.support import MINIMAL, load, refused, write
 
@@ -123,6 +124,31 @@ def test_an_entry_says_how_it_is_compared_with_its_history(tmp_path: Path) -> No
     )
 
 
+def test_an_entry_says_how_fresh_it_is_promised_to_be(tmp_path: Path) -> None:
+    text = MINIMAL.replace(
+        "    contract:",
+        """    freshness:
+      by: "10:30"
+      timezone: Europe/London
+      days: business
+      calendar: {holidays: GB}
+      warn_before: 30m
+    contract:""",
+    )
+    assert load(tmp_path, text).entries[0].dataset().freshness == Freshness(
+        by="10:30",
+        timezone="Europe/London",
+        days="business",
+        calendar=Calendar("GB"),
+        warn_before=timedelta(minutes=30),
+    )
+    text = MINIMAL.replace("    contract:", "    freshness: {within: 2d, warn: 26h}\n    contract:")
+    assert load(tmp_path, text).entries[0].dataset().freshness == Freshness(
+        within=timedelta(days=2), warn=timedelta(hours=26)
+    )
+    assert load(tmp_path, MINIMAL).entries[0].dataset().freshness is None
+
+
 def test_an_entry_says_what_a_failed_load_means_for_its_rows(tmp_path: Path) -> None:
     text = MINIMAL.replace("    contract:", "    on_failed_upstream: use_last_good\n    contract:")
     assert load(tmp_path, text).entries[0].dataset().on_failed_upstream == "use_last_good"
@@ -177,6 +203,16 @@ def column(text: str) -> str:
          "on_failed_upstream", "'ignore'", ""),
         (entry("contract:", "statistics: {severities: {volum: error}}\n    contract:"),
          "cannot be judged so", "statistics", "volum", "rename it to volume"),
+        (entry("contract:", "freshness: {by: 10:30}\n    contract:"), "wrong form",
+         "freshness.by", "630", "quotes"),
+        (entry("contract:", "freshness: {by: '25:00'}\n    contract:"), "cannot be promised so",
+         "freshness", "25:00", "in quotes"),
+        (entry("contract:", "freshness: {within: 2 hours}\n    contract:"), "wrong form",
+         "freshness.within", "2 hours", ""),
+        (entry("contract:", "freshness: {within: 2h, warn: 3h}\n    contract:"),
+         "cannot be promised so", "freshness", "3h", "shorten"),
+        (entry("contract:", "freshness: {from: 2h}\n    contract:"), "no such key",
+         "freshness.from", "from", "correct the name"),
         (entry("contract:", "statistics: {calendar: {holidays: XX}}\n    contract:"),
          "holidays of that place", "line 4", "XX", "correct the code"),
         (entry("contract:", "partitions: daily\n    contract:"), "wrong form", "partitions",
