@@ -8,6 +8,7 @@ Facts about customers and products are joined where they are read, so only a cha
 makes a partition stale. A change of the project itself makes everything stale.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -76,7 +77,7 @@ def _told(spec: dg.AssetSpec, partitions: Partitions) -> dg.AssetSpec:
     """
     asset = spec.key.to_user_string()
     declared = spec.metadata.get(PROMISE)
-    promise = None if declared is None else read(declared.value, f"dbt model {asset}")
+    promise = None if declared is None else read(json.loads(declared), f"dbt model {asset}")
     if asset in TABLES:
         if promise is not None:
             promise.examine(f"dbt model {asset}", partitions)

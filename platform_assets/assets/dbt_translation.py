@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
+from platform_assets.assets.freshness import PROMISE
 from platform_assets.warehouse.lake import LAKE
 
 
@@ -34,11 +35,13 @@ class LakeTranslator(DagsterDbtTranslator):
         return {"layer": str(dbt_resource_props["schema"])}
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Table name, columns with types and descriptions, as the project declares them."""
+        """Table name, columns and promised freshness, as the project declares them."""
         props = dbt_resource_props
+        promised = props.get("config", {}).get("meta", {}).get("freshness")
         return {
             **super().get_metadata(props),
             "dagster/table_name": f"{LAKE}.{props['schema']}.{props['name']}",
+            **({} if promised is None else {PROMISE: json.dumps(promised, default=str)}),
         }
 
 

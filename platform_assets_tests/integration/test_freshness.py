@@ -14,10 +14,11 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from platform_assets.assets import aggregates
 from platform_assets.assets.aggregate_plan import CLEANED_MISSING as PLANNED_MISSING
-from platform_assets.assets.aggregates import LakeTranslator
 from platform_assets.assets.build import build_definitions
-from platform_assets.assets.dbt import load_manifest, prepare_dbt_project
+from platform_assets.assets.dbt_project import load_manifest, prepare_dbt_project
+from platform_assets.assets.dbt_translation import translate
 from platform_assets.assets.frame_asset import frame_asset
 from platform_assets.assets.freshness import promised_of
 from platform_assets.assets.runs import run_assets
@@ -501,27 +502,49 @@ def test_an_open_breaker_is_told_of(told: Told) -> None:
 # --- dbt ---------------------------------------------------------------------------------------
 
 
-def _spec(model: str, meta: object) -> dg.AssetSpec:
+def _models(model: str, meta: object, monkeypatch: pytest.MonkeyPatch) -> dg.AssetsDefinition:
+    """The dbt models, where one of them declares a freshness."""
     manifest = load_manifest()
     (unique_id,) = [n for n in manifest["nodes"] if n.endswith(f".{model}")]
     node = manifest["nodes"][unique_id]
     config = {**node["config"], "meta": {**node["config"]["meta"], "freshness": meta}}
-    nodes = {**manifest["nodes"], unique_id: {**node, "config": config}}
-    translator = LakeTranslator(Daily(date(2025, 1, 1)))
-    return translator.get_asset_spec({**manifest, "nodes": nodes}, unique_id, None)
+    translation = translate(
+        {**manifest, "nodes": {**manifest["nodes"], unique_id: {**node, "config": config}}}
+    )
+    monkeypatch.setattr(aggregates, "load_translation", lambda: translation)
+    return aggregates.build_aggregates(Daily(date(2025, 1, 1)))
 
 
-def test_a_dbt_model_promises_by_its_meta() -> None:
+def test_a_dbt_model_promises_by_its_meta(monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_dbt_project()
-    spec = _spec("daily_sales", {"by": "09:30", "timezone": "Europe/London", "days": "business"})
-    assert spec.freshness_policy == dg.FreshnessPolicy.cron(
+    meta = {"by": "09:30", "timezone": "Europe/London", "days": "business"}
+    models = _models("daily_sales", meta, monkeypatch)
+    (promised,) = promised_of([models])
+    assert promised.promise == Freshness(by="09:30", timezone="Europe/London", days="business")
+    assert (promised.asset, promised.partitions) == (
+        "aggregated/daily_sales", Daily(date(2025, 1, 1)),
+    )  # fmt: skip
+    assert (promised.upstream, promised.layer) == (("cleaned/orders",), "aggregated")
+    key = dg.AssetKey(["aggregated", "daily_sales"])
+    assert models.get_asset_spec(key).freshness_policy == dg.FreshnessPolicy.cron(
         "30 9 * * 1-5", timedelta(days=1), "Europe/London"
     )
-    assert _spec("daily_sales", None).freshness_policy is None
-    with pytest.raises(ContractError, match="cannot be promised so") as refused:
-        _spec("daily_sales", {"by": 570})
-    assert refused.value.where == "dbt model aggregated/daily_sales, freshness, by"
-    with pytest.raises(ContractError, match="no daily data can have"):
-        _spec("fct_orders", {"within": "2h"})
-    with pytest.raises(ContractError, match="no rows of its own"):
-        _spec("stg_orders", {"by": "08:00"})
+    assert promised_of([_models("daily_sales", None, monkeypatch)]) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "meta", "where"),
+    [
+        ("daily_sales", {"by": 570}, "dbt model aggregated/daily_sales, freshness, by"),
+        ("daily_sales", 3, "dbt model aggregated/daily_sales, freshness"),
+        ("fct_orders", {"within": "2h"}, "dbt model aggregated/fct_orders, freshness, within"),
+        ("stg_orders", {"by": "08:00"}, "dbt model staging/stg_orders, meta, freshness"),
+    ],
+)
+def test_a_dbt_model_that_cannot_promise_so_is_refused(
+    model: str, meta: object, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_dbt_project()
+    with pytest.raises(ContractError) as refused:
+        _models(model, meta, monkeypatch)
+    assert refused.value.where == where
