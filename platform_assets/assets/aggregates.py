@@ -29,7 +29,7 @@ from platform_assets.assets.freshness import PROMISE, made_from, with_promise
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.errors import ContractError
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
-from platform_assets.quality.promise import read
+from platform_assets.quality.promise_values import read
 from platform_assets.resources import LakeResource
 from platform_assets.settings import load_settings
 from platform_assets.warehouse.compaction import compact

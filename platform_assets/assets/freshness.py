@@ -21,11 +21,12 @@ from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.pipeline.freshness import Promised, evaluate
 from platform_assets.pipeline.lateness import Made
 from platform_assets.quality.freshness import FreshnessState, Level
-from platform_assets.quality.promise import CHECK, Freshness, read
+from platform_assets.quality.promise import CHECK, Freshness
+from platform_assets.quality.promise_values import read, told
 from platform_assets.resources import breakers_left_alone
 
 PROMISE = "platform_assets/freshness"
-"""Metadata of an asset's spec: what is promised of it, as ``quality.promise.read`` has it."""
+"""Metadata of an asset's spec: what is promised of it, as ``quality.promise_values`` has it."""
 MADE_FROM = "platform_assets/made_from"
 """Metadata of an asset that the ledger tells of: the assets whose gate it heeds, and its source."""
 
@@ -44,8 +45,8 @@ def made_from(*upstream: str, connection: str = "") -> dict[str, Any]:
         upstream: Keys of the assets whose gate it heeds.
         connection: The connection that it is loaded through.
     """
-    told: dict[str, Any] = {"upstream": list(upstream)}
-    return {MADE_FROM: {**told, "connection": connection} if connection else told}
+    found: dict[str, Any] = {"upstream": list(upstream)}
+    return {MADE_FROM: {**found, "connection": connection} if connection else found}
 
 
 def with_promise(spec: dg.AssetSpec, promise: Freshness | None) -> dg.AssetSpec:
@@ -57,8 +58,8 @@ def with_promise(spec: dg.AssetSpec, promise: Freshness | None) -> dg.AssetSpec:
     """
     if promise is None:
         return spec
-    told = {**spec.metadata, PROMISE: promise.told()}
-    return spec.replace_attributes(metadata=told, freshness_policy=policy(promise))
+    metadata = {**spec.metadata, PROMISE: told(promise)}
+    return spec.replace_attributes(metadata=metadata, freshness_policy=policy(promise))
 
 
 def policy(promise: Freshness) -> dg.FreshnessPolicy:
@@ -96,13 +97,13 @@ class _Node:
         return value.value if isinstance(value, dg.MetadataValue) else value
 
 
-def promised_of(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> list[Promised]:
+def promised_of(location: dg.Definitions | Iterable[dg.AssetsDefinition]) -> list[Promised]:
     """The assets whose freshness is promised, and what each is made from, in order of their keys.
 
     Args:
-        told: A code location, or the assets that it is going to have.
+        location: A code location, or the assets that it is going to have.
     """
-    nodes = {node.key: node for node in _nodes(told)}
+    nodes = {node.key: node for node in _nodes(location)}
     found = []
     for key in sorted(nodes, key=str):
         node = nodes[key]
@@ -125,14 +126,14 @@ def promised_of(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> list[Pr
     return found
 
 
-def _nodes(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> Iterator[_Node]:
-    if isinstance(told, dg.Definitions):
-        for node in told.resolve_asset_graph().asset_nodes:
+def _nodes(location: dg.Definitions | Iterable[dg.AssetsDefinition]) -> Iterator[_Node]:
+    if isinstance(location, dg.Definitions):
+        for node in location.resolve_asset_graph().asset_nodes:
             parents, owners = frozenset(node.parent_keys), tuple(node.owners)
             cut = node.partitions_def
             yield _Node(node.key, parents, node.metadata, node.tags, owners, cut)
         return
-    for assets in told:
+    for assets in location:
         for spec in assets.specs:
             parents, owners = frozenset(assets.asset_deps[spec.key]), tuple(spec.owners)
             cut = spec.partitions_def
@@ -140,13 +141,13 @@ def _nodes(told: dg.Definitions | Iterable[dg.AssetsDefinition]) -> Iterator[_No
 
 
 def _made(node: _Node) -> Made:
-    told = node.told(MADE_FROM)
+    found = node.told(MADE_FROM)
     cut = node.partitions is not None
     asset = node.key.to_user_string()
-    if told is None:
+    if found is None:
         parents = sorted(parent.to_user_string() for parent in node.parents)
         return Made(asset, tuple(parents), is_cut=cut, is_kept=False)
-    return Made(asset, tuple(told["upstream"]), str(told.get("connection", "")), is_cut=cut)
+    return Made(asset, tuple(found["upstream"]), str(found.get("connection", "")), is_cut=cut)
 
 
 def _ancestors(nodes: Mapping[dg.AssetKey, _Node], own: Made) -> Iterator[Made]:
@@ -257,5 +258,5 @@ def tell(instance: dg.DagsterInstance, states: Mapping[str, FreshnessState]) -> 
         The assets whose check was told.
     """
     verdicts = {check_key(asset): verdict_of(state) for asset, state in states.items()}
-    told = evaluations.tell_without_run(instance, verdicts)
-    return [key.asset_key.to_user_string() for key in told]
+    done = evaluations.tell_without_run(instance, verdicts)
+    return [key.asset_key.to_user_string() for key in done]

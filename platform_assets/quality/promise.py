@@ -1,7 +1,8 @@
 """What is promised of an asset's freshness: by when, or how old its newest data may be.
 
-Belongs here: the declaring type, and the moments that follow from it. Does not belong here: holding
-a promise against what is there (``freshness``).
+Belongs here: the declaring type, and the moments that follow from it. Does not belong here: how it
+is written where there is no Python (``promise_values``), and holding it against what is there
+(``freshness``).
 
 A deadline is a time of day on some days of a time zone; a partition is a day of UTC. The partition
 that a deadline asks for is the newest one that is over at that moment. Of a time of day that a
@@ -12,16 +13,16 @@ have shown it, had it not been moved.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions
-from platform_assets.quality.policy import Calendar, Event
+from platform_assets.quality.policy import Calendar
 
 Days = Literal["all", "business"]
 Quiet = Literal["warn", "late", "fresh"]
@@ -35,10 +36,10 @@ _WEEKEND = 5
 # No calendar leaves out more days in a row than this.
 _DAYS_LOOKED_AT = 400
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-SPAN = re.compile(r"^([0-9]+)([dhm])$")
-"""How a span of time is written: ``1d``, ``2h`` or ``30m``."""
-_UNITS = {"d": A_DAY, "h": timedelta(hours=1), "m": timedelta(minutes=1)}
-_SPANS = ("warn_before", "within", "warn")
+UNITS = {"d": A_DAY, "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+"""How a span of time is written."""
+SPANS = ("warn_before", "within", "warn")
+"""The attributes that are spans of time."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Freshness:
     def __post_init__(self) -> None:
         """Refuse what cannot be judged, where it is written."""
         if (self.by is None) is (self.within is None):
-            raise _refused(
+            raise refused(
                 "by, within",
                 "one of the two",
                 "neither" if self.by is None else "both",
@@ -94,16 +95,16 @@ class Freshness:
         for name in other:
             standard = Calendar() if name == "calendar" else usual[name].default
             if getattr(self, name) != standard:
-                raise _refused(
+                raise refused(
                     name,
                     "by" if self.by is None else "within",
                     "within" if self.by is None else "by",
                     f"leave {name} out: it says something of the other way to promise",
                 )
-        for name in _SPANS:
+        for name in SPANS:
             value = getattr(self, name)
             if value is not None and value % SHORTEST:
-                raise _refused(name, "whole minutes", str(value), "round it")
+                raise refused(name, "whole minutes", str(value), "round it")
         if self.by is None:
             self._examine_within()
         else:
@@ -113,11 +114,11 @@ class Freshness:
         # YAML reads 10:30 without quotes as a number.
         if not _TIME.fullmatch(str(by)):
             expected, fix = "a time of day from 00:00 to 23:59", 'write it in quotes, like "08:00"'
-            raise _refused("by", expected, str(by), fix)
+            raise refused("by", expected, str(by), fix)
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
-            raise _refused(
+            raise refused(
                 "timezone",
                 "a zone of the IANA database, such as Europe/London",
                 self.timezone,
@@ -125,20 +126,20 @@ class Freshness:
             ) from None
         for name in ("days", "partitions"):
             if getattr(self, name) not in get_args(Days):
-                raise _refused(
+                raise refused(
                     name, " or ".join(get_args(Days)), str(getattr(self, name)), "correct it"
                 )
         if self.quiet not in get_args(Quiet):
-            raise _refused("quiet", ", ".join(get_args(Quiet)), str(self.quiet), "correct it")
+            raise refused("quiet", ", ".join(get_args(Quiet)), str(self.quiet), "correct it")
         if self.warn_before is not None and not timedelta(0) < self.warn_before <= A_DAY:
-            raise _refused(
+            raise refused(
                 "warn_before",
                 "more than nothing and at most a day",
                 span(self.warn_before),
                 "half an hour is timedelta(minutes=30)",
             )
         if self._first_on(date(2025, 1, 1), self._has_deadline) is None:
-            raise _refused(
+            raise refused(
                 "calendar",
                 "days that are worked on",
                 f"none in {_DAYS_LOOKED_AT} days",
@@ -148,11 +149,11 @@ class Freshness:
     def _examine_within(self) -> None:
         assert self.within is not None  # it is what is promised
         if self.within < SHORTEST:
-            raise _refused(
+            raise refused(
                 "within", "a minute or more", span(self.within), "two hours are timedelta(hours=2)"
             )
         if self.warn is not None and not SHORTEST <= self.warn < self.within:
-            raise _refused(
+            raise refused(
                 "warn",
                 f"a minute or more, and less than {span(self.within)}",
                 span(self.warn),
@@ -276,129 +277,30 @@ class Freshness:
         more = f", but on {len(self.calendar.events)} further days" if self.calendar.events else ""
         return f"the newest partition{of} by {self.by} {self.timezone} on {on}{off}{more}"
 
-    def told(self) -> dict[str, Any]:
-        """It as plain values, which ``read`` understands; what is usual is left out."""
-        found: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name == "calendar":
-                if value != Calendar():
-                    found["calendar"] = _calendar_told(value)
-            elif value != each.default:
-                found[each.name] = span(value) if isinstance(value, timedelta) else value
-        return found
-
-
-def read(values: object, where: str) -> Freshness:
-    """The promise that plain values tell, as a dbt project has them.
-
-    Args:
-        values: A mapping with the names of ``Freshness``; spans of time are like ``2h`` or ``30m``.
-        where: Where they are, for a message.
-
-    Raises:
-        ContractError: They tell none.
-    """
-    if not isinstance(values, Mapping):
-        raise _located(
-            where, _refused("", "a mapping", type(values).__name__, "write by: or within:")
-        )
-    known = [each.name for each in fields(Freshness)]
-    unknown = [str(name) for name in values if name not in known]
-    if unknown:
-        refusal = _refused(unknown[0], "one of " + ", ".join(known), unknown[0], "correct the name")
-        raise _located(where, refusal)
-    try:
-        told: dict[str, Any] = {
-            name: (
-                span_of(value, name)
-                if name in _SPANS
-                else _calendar_of(value)
-                if name == "calendar"
-                else value
-            )
-            for name, value in values.items()
-            if value is not None
-        }
-        return Freshness(**told)
-    except ContractError as error:
-        raise _located(where, error) from None
-    except (LookupError, TypeError, ValueError, AttributeError):
-        refusal = _refused(
-            "", "texts, and a calendar of holidays and events", "others", "correct them"
-        )
-        raise _located(where, refusal) from None
-
 
 def span(value: timedelta) -> str:
     """A span of time as ``read`` understands it, such as ``2h``."""
     minutes = int(value.total_seconds() // 60)
-    for unit, length in _UNITS.items():
+    for unit, length in UNITS.items():
         in_unit, rest = divmod(minutes, int(length.total_seconds() // 60))
         if not rest and in_unit:
             return f"{in_unit}{unit}"
     return f"{minutes}m"
 
 
-def span_of(text: object, where: str) -> timedelta:
-    """The span of time that a text tells.
+def refused(where: str, expected: str, found: str, fix: str) -> ContractError:
+    """The error about a promise that cannot be judged.
 
     Args:
-        text: A number and ``d``, ``h`` or ``m``.
-        where: The name of the value, for a message.
-
-    Raises:
-        ContractError: It tells none.
+        where: The name of what is wrong.
+        expected: What should be there.
+        found: What is.
+        fix: What to do about it.
     """
-    matched = SPAN.fullmatch(str(text))
-    if matched is None:
-        raise _refused(where, "a number and d, h or m, such as 2h", str(text), "correct it")
-    return int(matched[1]) * _UNITS[matched[2]]
-
-
-def _calendar_told(calendar: Calendar) -> dict[str, Any]:
-    return {
-        "holidays": calendar.holidays,
-        "events": [
-            {"name": e.name, "first": str(e.first), "last": str(e.last or e.first)}
-            for e in calendar.events
-        ],
-    }
-
-
-def _calendar_of(values: Mapping[str, Any]) -> Calendar:
-    def day(value: object) -> date:
-        return date.fromisoformat(str(value))
-
-    unknown = sorted(values.keys() - {"holidays", "events"})
-    if unknown:
-        raise _refused(
-            f"calendar, {unknown[0]}", "holidays or events", unknown[0], "correct the name"
-        )
-    return Calendar(
-        holidays=values.get("holidays"),
-        events=[
-            Event(each["name"], day(each["first"]), day(each.get("last") or each["first"]))
-            for each in values.get("events") or ()
-        ],
-    )
-
-
-def _refused(where: str, expected: str, found: str, fix: str) -> ContractError:
     return ContractError(
         "A freshness cannot be promised so",
         where=", ".join(part for part in ("freshness", where) if part),
         expected=expected,
         found=found,
         fix=fix,
-    )
-
-
-def _located(where: str, error: ContractError) -> ContractError:
-    return ContractError(
-        error.what,
-        where=f"{where}, {error.where}",
-        expected=error.expected,
-        found=error.found,
-        fix=error.fix,
     )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.quality.policy import Calendar, Event
-from platform_assets.quality.promise import Freshness, read
+from platform_assets.quality.promise import Freshness
+from platform_assets.quality.promise_values import read, told
 
 LONDON = Freshness(by="08:00", timezone="Europe/London", days="business")
 ZONES = (
@@ -136,9 +137,11 @@ def test_a_deadline_asks_for_the_day_that_is_over_in_utc() -> None:
     ],
 )  # fmt: skip
 def test_a_promise_is_told_and_read(promise: Freshness) -> None:
-    told = read(promise.told(), "here")
-    assert told.told() == promise.told()
-    assert (told.in_words, told.by, told.within) == (promise.in_words, promise.by, promise.within)
+    found = read(told(promise), "here")
+    assert told(found) == told(promise)
+    assert (found.in_words, found.by, found.within) == (
+        promise.in_words, promise.by, promise.within,
+    )  # fmt: skip
 
 
 HOUR = timedelta(hours=1)
