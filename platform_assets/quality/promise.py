@@ -103,8 +103,9 @@ class Freshness:
                 )
         for name in SPANS:
             value = getattr(self, name)
-            if value is not None and value % SHORTEST:
-                raise refused(name, "whole minutes", str(value), "round it")
+            if value is not None and not (isinstance(value, timedelta) and not value % SHORTEST):
+                expected, fix = "a timedelta of whole minutes", "two hours are timedelta(hours=2)"
+                raise refused(name, expected, str(value), fix)
         if self.by is None:
             self._examine_within()
         else:

@@ -165,6 +165,8 @@ HOUR = timedelta(hours=1)
         ({"by": "08:00", "warn_before": timedelta(days=2)}, "warn_before", "2d"),
         ({"by": "08:00", "warn_before": timedelta(seconds=90)}, "warn_before", "0:01:30"),
         ({"within": timedelta(0)}, "within", "0m"),
+        ({"within": 7200}, "within", "7200"),
+        ({"within": "2h"}, "within", "2h"),
         ({"within": HOUR, "warn": HOUR}, "warn", "1h"),
         ({"within": HOUR, "days": "business"}, "days", "within"),
         ({"within": HOUR, "timezone": "Europe/London"}, "timezone", "within"),
