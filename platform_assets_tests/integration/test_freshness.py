@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from platform_assets.assets import aggregates
@@ -99,9 +101,9 @@ class World:
         record = storage.get_latest_asset_check_execution_by_key([check])[check]
         evaluation = record.evaluation
         assert evaluation is not None
-        target = evaluation.target_materialization_data
-        newest = self.instance.get_latest_materialization_event(check.asset_key)
-        assert (target.run_id if target else None) == (newest.run_id if newest else None)
+        # What the UI asks before it shows one.
+        context = LoadingContextForTest(self.instance)
+        assert asyncio.run(record.targets_latest_materialization(context))
         return evaluation.passed, evaluation.severity.value, evaluation.description or ""
 
     def told(self) -> int:
