@@ -1,0 +1,288 @@
+"""The book of alerts: what is wrong, who was told, and what is still to be sent.
+
+Belongs here: what others call. Does not belong here: how a problem moves on (``engine``), the rows
+(``store``, ``outbox``), sending (``senders``).
+
+What is seen, what is decided on it and how far it was read are one transaction: nothing is lost and
+nothing is said twice, wherever a process is killed.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from platform_assets.alerts import outbox, store
+from platform_assets.alerts.database import Database
+from platform_assets.alerts.engine import step
+from platform_assets.alerts.incidents import Ack, Incident, Message, Problem, Silence
+from platform_assets.alerts.matching import Match
+from platform_assets.alerts.routing import Policy
+from platform_assets.alerts.senders import Outcome, send
+from platform_assets.alerts.signals import Signal
+from platform_assets.alerts.tables import (
+    ACKS,
+    CURSORS,
+    INCIDENTS,
+    MARKS,
+    MESSAGES,
+    PROBLEMS,
+    SILENCES,
+    TABLES,
+)
+from platform_assets.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What came of a round of deliveries.
+
+    Attributes:
+        sent: Messages that were sent.
+        failed: Attempts that failed.
+        unsent: Messages that are still to be sent.
+        stuck: Those of them that every route has failed for.
+    """
+
+    sent: int
+    failed: int
+    unsent: int
+    stuck: int
+
+
+class Book:
+    """The book.
+
+    Args:
+        database: Where it is kept.
+        ui_url: Where people reach Dagster's UI; empty: messages have no links.
+    """
+
+    def __init__(self, database: Database, ui_url: str = "") -> None:
+        self.database = database
+        self.ui_url = ui_url
+        database.ensure(*TABLES)
+
+    def cursor(self, name: str) -> str | None:
+        """How far something was read; None: not at all yet.
+
+        Args:
+            name: What is read, by whom.
+        """
+        with self.database.transaction() as connection:
+            query = sa.select(CURSORS.c.value).where(CURSORS.c.name == name)
+            return connection.execute(query).scalar()
+
+    def take(
+        self,
+        signals: Sequence[Signal],
+        policy: Policy,
+        now: datetime,
+        cursors: Mapping[str, str] | None = None,
+    ) -> list[Message]:
+        """Take in what was seen, and decide what is said; one transaction.
+
+        It is called without signals too: that time has passed may be a reason to say something.
+
+        Args:
+            signals: What was seen, in the order in which it happened.
+            policy: Who is told what, when.
+            now: The time (with a time zone).
+            cursors: By name, how far the signals' sources were read.
+
+        Returns:
+            The new messages.
+        """
+        with self.database.transaction() as connection:
+            before = store.load(connection, now)
+            done = step(before, signals, policy, now, self.ui_url)
+            store.save(connection, before, done)
+            outbox.put(connection, done.messages, now)
+            _upsert(
+                connection,
+                CURSORS,
+                [{"name": n, "value": v, "at": now} for n, v in (cursors or {}).items()],
+            )
+            marks = [{"name": "taken", "at": now}]
+            if signals:
+                marks.append({"name": "signal", "at": max(each.at for each in signals)})
+            _upsert(connection, MARKS, marks)
+        return done.messages
+
+    def deliver(self, policy: Policy, now: datetime) -> Delivered:
+        """Send what is due; a route that fails is left alone until the next call.
+
+        Args:
+            policy: Where routes lead.
+            now: The time (with a time zone).
+        """
+        began, who = time.monotonic(), outbox.process_name()
+        failing: set[str] = set()
+        sent = failed = 0
+        while True:
+            with self.database.transaction() as connection:
+                moment = now + timedelta(seconds=time.monotonic() - began)
+                claimed = outbox.claim(connection, who, now, moment, failing)
+            if claimed is None:
+                break
+            route = policy.route(claimed.via)
+            if route is None:
+                outcome = Outcome(f"there is no route {claimed.via} any more", permanent=True)
+            else:
+                outcome = send(route.target, claimed.message, claimed.parts, now)
+            with self.database.transaction() as connection:
+                moment = now + timedelta(seconds=time.monotonic() - began)
+                if not outcome.error:
+                    outbox.sent(connection, claimed, moment)
+                    sent += 1
+                    continue
+                failing.add(claimed.via)
+                failed += 1
+                outbox.failed(
+                    connection,
+                    claimed,
+                    policy,
+                    now,
+                    error=outcome.error,
+                    permanent=outcome.permanent,
+                    wait=outcome.wait,
+                )
+        with self.database.transaction() as connection:
+            counts = connection.execute(
+                sa.select(
+                    sa.func.count(), sa.func.coalesce(sa.func.sum(MESSAGES.c.stuck), 0)
+                ).where(MESSAGES.c.status == "due")
+            ).one()
+        return Delivered(sent, failed, counts[0], counts[1])
+
+    def open_problems(self) -> list[Problem]:
+        """What is wrong now, in the order in which it was seen first."""
+        return self.problems(only_open=True)
+
+    def problems(self, *, incident: str | None = None, only_open: bool = False) -> list[Problem]:
+        """What is or was wrong, in the order in which it was seen first.
+
+        Args:
+            incident: Only of this incident.
+            only_open: Only what is wrong now.
+        """
+        conditions: list[sa.ColumnElement[bool]] = []
+        if incident is not None:
+            conditions.append(PROBLEMS.c.incident == incident)
+        if only_open:
+            conditions.append(PROBLEMS.c.over_at.is_(None))
+        with self.database.transaction() as connection:
+            return store.problems_where(connection, *conditions)
+
+    def incidents(self, *, only_open: bool = True) -> list[Incident]:
+        """Incidents, in the order in which they were noticed.
+
+        Args:
+            only_open: Only those that are not over.
+        """
+        with self.database.transaction() as connection:
+            condition = INCIDENTS.c.over_at.is_(None) if only_open else sa.true()
+            return store.incidents_where(connection, condition)
+
+    def incident(self, beginning: str) -> Incident:
+        """The incident of an id.
+
+        Args:
+            beginning: Its id, or the beginning of it.
+
+        Raises:
+            SettingsError: There is none, or several.
+        """
+        with self.database.transaction() as connection:
+            found = store.incidents_where(
+                connection, INCIDENTS.c.id.startswith(beginning, autoescape=True)
+            )
+        if len(found) == 1 and beginning:
+            return found[0]
+        raise SettingsError(
+            "Several incidents begin so" if found else "There is no such incident",
+            where=f"incident {beginning}",
+            expected="the id of one incident, or enough of its beginning",
+            found=f"{len(found):,} of them" if found else "none",
+            fix="platform-assets alerts list --all shows their ids",
+        )
+
+    def messages(self, *, incident: str | None = None, unsent: bool = False) -> list[Message]:
+        """Messages, in the order in which they were said.
+
+        Args:
+            incident: Only about this incident.
+            unsent: Only those that are still to be sent.
+        """
+        conditions: list[sa.ColumnElement[bool]] = []
+        if incident is not None:
+            conditions.append(MESSAGES.c.incident == incident)
+        if unsent:
+            conditions.append(MESSAGES.c.status == "due")
+        with self.database.transaction() as connection:
+            return store.messages_where(connection, *conditions)
+
+    def ack(self, incident: str, *, by: str, reason: str, now: datetime) -> Incident:
+        """Take an incident on: it is neither repeated nor escalated until it is over.
+
+        Args:
+            incident: Its id, or the beginning of it.
+            by: Who takes it on.
+            reason: Why it needs no more messages.
+            now: The time.
+
+        Raises:
+            SettingsError: There is no such incident, or it is over.
+        """
+        found = self.incident(incident)
+        if not found.is_open:
+            raise SettingsError(
+                "The incident is over: there is nothing to take on",
+                where=f"incident {found.id}",
+                expected="an incident that is open",
+                found=f"one that was over at {found.over_at:%Y-%m-%d %H:%M} UTC",
+                fix="platform-assets alerts list shows what is open",
+            )
+        with self.database.transaction() as connection:
+            _upsert(
+                connection,
+                ACKS,
+                [{"incident": found.id, "at": now, "by": by, "reason": reason}],
+            )
+        return replace(found, ack=Ack(now, by, reason))
+
+    def silence(
+        self, match: Match, *, until: datetime, author: str, reason: str, now: datetime
+    ) -> Silence:
+        """Say nothing of some problems for a while.
+
+        Args:
+            match: Which problems.
+            until: Until when.
+            author: Who wants it so.
+            reason: Why.
+            now: The time: from when on.
+        """
+        made = Silence(uuid.uuid4().hex[:12], match, now, until, author, reason)
+        with self.database.transaction() as connection:
+            _upsert(connection, SILENCES, [{**vars(made), "match": store.match_row(match)}])
+        return made
+
+    def silences(self, now: datetime) -> list[Silence]:
+        """The silences that are not over."""
+        with self.database.transaction() as connection:
+            return store.silences_where(connection, SILENCES.c.until > now)
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
+    if rows:
+        keys = [column.name for column in table.primary_key]
+        insert = sqlite.insert(table)
+        changes = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
