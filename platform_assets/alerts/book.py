@@ -9,22 +9,23 @@ nothing is said twice, wherever a process is killed.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from platform_assets.alerts import outbox, store
 from platform_assets.alerts.database import Database
+from platform_assets.alerts.delivery import Delivered, deliver
 from platform_assets.alerts.engine import step
+from platform_assets.alerts.figures import Figures, figures
 from platform_assets.alerts.incidents import Ack, Incident, Message, Problem, Silence
 from platform_assets.alerts.matching import Match
+from platform_assets.alerts.outbox import Unsent
+from platform_assets.alerts.retention import prune
 from platform_assets.alerts.routing import Policy
-from platform_assets.alerts.senders import Outcome, send
 from platform_assets.alerts.signals import Signal
 from platform_assets.alerts.tables import (
     ACKS,
@@ -37,23 +38,6 @@ from platform_assets.alerts.tables import (
     TABLES,
 )
 from platform_assets.errors import SettingsError
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What came of a round of deliveries.
-
-    Attributes:
-        sent: Messages that were sent.
-        failed: Attempts that failed.
-        unsent: Messages that are still to be sent.
-        stuck: Those of them that every route has failed for.
-    """
-
-    sent: int
-    failed: int
-    unsent: int
-    stuck: int
 
 
 class Book:
@@ -104,7 +88,7 @@ class Book:
             done = step(before, signals, policy, now, self.ui_url)
             store.save(connection, before, done)
             outbox.put(connection, done.messages, now)
-            _upsert(
+            store.replace_rows(
                 connection,
                 CURSORS,
                 [{"name": n, "value": v, "at": now} for n, v in (cursors or {}).items()],
@@ -112,7 +96,8 @@ class Book:
             marks = [{"name": "taken", "at": now}]
             if signals:
                 marks.append({"name": "signal", "at": max(each.at for each in signals)})
-            _upsert(connection, MARKS, marks)
+            store.replace_rows(connection, MARKS, marks)
+            prune(connection, policy.retention, now)
         return done.messages
 
     def deliver(self, policy: Policy, now: datetime) -> Delivered:
@@ -122,44 +107,16 @@ class Book:
             policy: Where routes lead.
             now: The time (with a time zone).
         """
-        began, who = time.monotonic(), outbox.process_name()
-        failing: set[str] = set()
-        sent = failed = 0
-        while True:
-            with self.database.transaction() as connection:
-                moment = now + timedelta(seconds=time.monotonic() - began)
-                claimed = outbox.claim(connection, who, now, moment, failing)
-            if claimed is None:
-                break
-            route = policy.route(claimed.via)
-            if route is None:
-                outcome = Outcome(f"there is no route {claimed.via} any more", permanent=True)
-            else:
-                outcome = send(route.target, claimed.message, claimed.parts, now)
-            with self.database.transaction() as connection:
-                moment = now + timedelta(seconds=time.monotonic() - began)
-                if not outcome.error:
-                    outbox.sent(connection, claimed, moment)
-                    sent += 1
-                    continue
-                failing.add(claimed.via)
-                failed += 1
-                outbox.failed(
-                    connection,
-                    claimed,
-                    policy,
-                    now,
-                    error=outcome.error,
-                    permanent=outcome.permanent,
-                    wait=outcome.wait,
-                )
+        return deliver(self.database, policy, now)
+
+    def figures(self, now: datetime) -> Figures:
+        """Numbers, for metrics and the status page.
+
+        Args:
+            now: The time.
+        """
         with self.database.transaction() as connection:
-            counts = connection.execute(
-                sa.select(
-                    sa.func.count(), sa.func.coalesce(sa.func.sum(MESSAGES.c.stuck), 0)
-                ).where(MESSAGES.c.status == "due")
-            ).one()
-        return Delivered(sent, failed, counts[0], counts[1])
+            return figures(connection, now)
 
     def open_problems(self) -> list[Problem]:
         """What is wrong now, in the order in which it was seen first."""
@@ -213,18 +170,15 @@ class Book:
             fix="platform-assets alerts list --all shows their ids",
         )
 
-    def messages(self, *, incident: str | None = None, unsent: bool = False) -> list[Message]:
+    def messages(self, *, incident: str | None = None) -> list[Message]:
         """Messages, in the order in which they were said.
 
         Args:
             incident: Only about this incident.
-            unsent: Only those that are still to be sent.
         """
         conditions: list[sa.ColumnElement[bool]] = []
         if incident is not None:
             conditions.append(MESSAGES.c.incident == incident)
-        if unsent:
-            conditions.append(MESSAGES.c.status == "due")
         with self.database.transaction() as connection:
             return store.messages_where(connection, *conditions)
 
@@ -250,7 +204,7 @@ class Book:
                 fix="platform-assets alerts list shows what is open",
             )
         with self.database.transaction() as connection:
-            _upsert(
+            store.replace_rows(
                 connection,
                 ACKS,
                 [{"incident": found.id, "at": now, "by": by, "reason": reason}],
@@ -271,18 +225,68 @@ class Book:
         """
         made = Silence(uuid.uuid4().hex[:12], match, now, until, author, reason)
         with self.database.transaction() as connection:
-            _upsert(connection, SILENCES, [{**vars(made), "match": store.match_row(match)}])
+            store.replace_rows(
+                connection, SILENCES, [{**vars(made), "match": store.match_row(match)}]
+            )
         return made
 
+    def unsilence(self, silence: str, now: datetime) -> Silence:
+        """End a silence before its time.
+
+        Args:
+            silence: Its id, or the beginning of it.
+            now: The time.
+
+        Raises:
+            SettingsError: None that is in force begins so, or several do.
+        """
+        with self.database.transaction() as connection:
+            found = store.silences_where(
+                connection,
+                SILENCES.c.until > now,
+                SILENCES.c.id.startswith(silence, autoescape=True),
+            )
+            if len(found) != 1 or not silence:
+                raise SettingsError(
+                    "Several silences begin so" if found else "There is no such silence in force",
+                    where=f"silence {silence}",
+                    expected="the id of one silence, or enough of its beginning",
+                    found=f"{len(found):,} of them" if found else "none",
+                    fix="platform-assets alerts list shows those in force",
+                )
+            ended = replace(found[0], until=now)
+            connection.execute(SILENCES.update().where(SILENCES.c.id == ended.id).values(until=now))
+        return ended
+
     def silences(self, now: datetime) -> list[Silence]:
-        """The silences that are not over."""
+        """The silences that are not over.
+
+        Args:
+            now: The time.
+        """
         with self.database.transaction() as connection:
             return store.silences_where(connection, SILENCES.c.until > now)
 
+    def discard(self, message: str) -> None:
+        """Give up a message that is still to be sent, because its receiver is no more.
 
-def _upsert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]]) -> None:
-    if rows:
-        keys = [column.name for column in table.primary_key]
-        insert = sqlite.insert(table)
-        changes = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+        Args:
+            message: Its id.
+
+        Raises:
+            SettingsError: There is none that is still to be sent.
+        """
+        with self.database.transaction() as connection:
+            if not outbox.discard(connection, message):
+                raise SettingsError(
+                    "There is no such message that is still to be sent",
+                    where=f"message {message}",
+                    expected="the id of a message that no route has taken yet",
+                    found="none",
+                    fix="platform-assets alerts list shows them",
+                )
+
+    def unsent(self) -> list[Unsent]:
+        """The messages that are still to be sent, the oldest first."""
+        with self.database.transaction() as connection:
+            return outbox.unsent(connection)

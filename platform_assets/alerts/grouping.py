@@ -243,7 +243,11 @@ class Groups:
         self.incidents[identity] = replace(
             incident,
             since=min(each.since for each in problems),
-            severity=max((each.signal.severity for each in problems), key=lambda s: s.rank),
+            # The worst that it ever was: who was told of an error is told that it is over.
+            severity=max(
+                (incident.severity, *(each.signal.severity for each in problems)),
+                key=lambda s: s.rank,
+            ),
             root=incident.root if incident.root in prints else _root_of(problems),
             over_at=None if there else max(ends),
             reopened=incident.reopened + (there and not incident.is_open),

@@ -119,6 +119,7 @@ class Incident:
         escalated: Names of the escalations that were made.
         ack: Who has taken it on; None: nobody.
         silence: The silence that has kept a message about it back; empty: none has.
+        labels: What it is known by outside, as it was said first; empty: it was not yet.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Incident:
     escalated: tuple[str, ...] = ()
     ack: Ack | None = None
     silence: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_open(self) -> bool:

@@ -40,7 +40,7 @@ class Words:
         self.problems = problems
         self.now = now
         self.ui_url = ui_url.rstrip("/")
-        self._facts: dict[tuple[str, What, int, int], dict[str, Any]] = {}
+        self._facts: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def of(self, saying: Saying, waits: str = "") -> Message:
         """The message that says it.
@@ -51,7 +51,7 @@ class Words:
         """
         incident = saying.incident
         # Several routes are told the same thing.
-        known = (incident.id, saying.what, saying.suppressed, incident.reopened)
+        known = (incident.id, saying.what, saying.suppressed, saying.before)
         if known not in self._facts:
             self._facts[known] = self._facts_of(saying)
         facts = self._facts[known]
@@ -94,6 +94,7 @@ class Words:
             "incident": incident.id,
             "what": str(saying.what),
             "severity": str(incident.severity),
+            "severity_before": None if saying.before is None else str(saying.before),
             "kind": str(root.kind),
             "subject": redacted(root.subject),
             "part": redacted(root.part),
@@ -118,6 +119,7 @@ class Words:
             "run_url": f"{self.ui_url}/runs/{root.run_id}" if self.ui_url and root.run_id else "",
             "command": redacted(root.command),
             "acknowledge": _acknowledge(incident, saying.what),
+            "labels": {name: redacted(value) for name, value in incident.labels.items()},
         }
         facts["title"] = _title(facts, redacted(root.title or root.kind.replace("_", " ")))
         return facts

@@ -24,12 +24,13 @@ import sqlalchemy as sa
 from platform_assets.alerts.incidents import Message
 from platform_assets.alerts.routing import Policy
 from platform_assets.alerts.store import message_of, messages_where
-from platform_assets.alerts.tables import DELIVERIES, MESSAGES
+from platform_assets.alerts.tables import DELIVERIES, INCIDENTS, MESSAGES
 
 CLAIM = timedelta(minutes=2)
 """How long a claim of another machine holds; of this one, as long as its process lives."""
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = timedelta(seconds=10), timedelta(minutes=10), 3
 _JITTER = 0.2
+WAITING, DUE, SENT, TOLD, DISCARDED = "waiting", "due", "sent", "told", "discarded"
 _M = MESSAGES.c
 _ALIKE = MESSAGES.alias()
 
@@ -59,6 +60,27 @@ class Claimed:
     parts: Sequence[Message] = ()
 
 
+@dataclass(frozen=True)
+class Unsent:
+    """A message that is still to be sent.
+
+    Attributes:
+        message: The message.
+        via: The route that it is tried on.
+        attempts: How often it was tried.
+        next_attempt_at: When it is tried next.
+        stuck: Whether every route that it may take has failed.
+        error: Why it was not sent, at the last attempt.
+    """
+
+    message: Message
+    via: str
+    attempts: int
+    next_attempt_at: datetime
+    stuck: bool
+    error: str
+
+
 def process_name() -> str:
     """This process as claims name it: machine, process, and when that began."""
     return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time()}"
@@ -79,7 +101,7 @@ def put(connection: sa.Connection, messages: Sequence[Message], now: datetime) -
             "id": each.id, "route": each.route, "what": each.what, "severity": each.severity,
             "incident": each.incident, "at": each.at, "title": each.title, "text": each.text,
             "markdown": each.markdown, "facts": each.facts, "waits": each.waits, "part_of": "",
-            "status": "waiting" if each.waits else "due", "via": each.route, "via_since": now,
+            "status": WAITING if each.waits else DUE, "via": each.route, "via_since": now,
             "failures": 0, "attempts": 0, "next_attempt_at": now, "stuck": False, "error": "",
             "claimed_by": "",
         }
@@ -91,7 +113,7 @@ def put(connection: sa.Connection, messages: Sequence[Message], now: datetime) -
         connection.execute(
             MESSAGES.update()
             .where(_M.id == sa.bindparam("_id"))
-            .values(status="told", part_of=sa.bindparam("_by")),
+            .values(status=TOLD, part_of=sa.bindparam("_by")),
             told,
         )
 
@@ -115,7 +137,7 @@ def claim(
         .where(
             _ALIKE.c.incident == _M.incident,
             _ALIKE.c.route == _M.route,
-            _ALIKE.c.status == "due",
+            _ALIKE.c.status == DUE,
             _ALIKE.c.number < _M.number,
             _M.incident != "",
         )
@@ -124,7 +146,7 @@ def claim(
     query = (
         sa.select(MESSAGES)
         .where(
-            _M.status == "due",
+            _M.status == DUE,
             _M.next_attempt_at <= now,
             sa.or_(_M.claimed_by == "", _M.claimed_until < moment),
             _M.via.not_in(skip),
@@ -155,13 +177,65 @@ def claim(
     )
 
 
+def release_of_gone_routes(connection: sa.Connection, known: Sequence[str]) -> None:
+    """Take from their waiting the messages of routes that are no more: they are to be seen.
+
+    Args:
+        connection: A transaction.
+        known: The routes that there are.
+    """
+    connection.execute(
+        MESSAGES.update().where(_M.status == WAITING, _M.route.not_in(known)).values(status=DUE)
+    )
+
+
+def latest_of_open(connection: sa.Connection, route: str) -> list[Message]:
+    """What a route was told last of each incident that is there.
+
+    Args:
+        connection: A transaction.
+        route: The route.
+    """
+    is_open = sa.select(INCIDENTS.c.id).where(INCIDENTS.c.over_at.is_(None))
+    newest = (
+        sa.select(sa.func.max(_M.number))
+        .where(_M.route == route, _M.status.in_((SENT, TOLD)), _M.incident.in_(is_open))
+        .group_by(_M.incident)
+    )
+    return messages_where(connection, _M.number.in_(newest))
+
+
+def unsent(connection: sa.Connection) -> list[Unsent]:
+    """The messages that are still to be sent, the oldest first."""
+    query = sa.select(MESSAGES).where(_M.status == DUE).order_by(_M.number)
+    return [
+        Unsent(message_of(row), row.via, row.attempts, row.next_attempt_at, row.stuck, row.error)
+        for row in connection.execute(query)
+    ]
+
+
+def discard(connection: sa.Connection, identity: str) -> bool:
+    """Give a message up; whether there was one that was still to be sent.
+
+    Args:
+        connection: A transaction.
+        identity: Its id.
+    """
+    done = connection.execute(
+        MESSAGES.update()
+        .where(_M.id == identity, _M.status == DUE)
+        .values(status=DISCARDED, claimed_by="")
+    )
+    return bool(done.rowcount)
+
+
 def sent(connection: sa.Connection, claimed: Claimed, moment: datetime) -> None:
     """Record that a message was sent."""
     connection.execute(
         MESSAGES.update()
         .where(_M.number == claimed.number)
         .values(
-            status="sent", sent_at=moment, attempts=claimed.attempts + 1, stuck=False, error="",
+            status=SENT, sent_at=moment, attempts=claimed.attempts + 1, stuck=False, error="",
             claimed_by="", claimed_until=None,
         )
     )  # fmt: skip
@@ -235,7 +309,7 @@ def _route_of_before(connection: sa.Connection, row: sa.Row[tuple[object, ...]])
         return str(row.route)
     query = (
         sa.select(_M.via)
-        .where(_M.incident == row.incident, _M.route == row.route, _M.status == "sent")
+        .where(_M.incident == row.incident, _M.route == row.route, _M.status == SENT)
         .order_by(_M.number.desc())
         .limit(1)
     )
@@ -244,7 +318,7 @@ def _route_of_before(connection: sa.Connection, row: sa.Row[tuple[object, ...]])
 
 def _release_dead(connection: sa.Connection) -> None:
     """Take the claims from processes of this machine that are no more."""
-    query = sa.select(_M.claimed_by).where(_M.status == "due", _M.claimed_by != "").distinct()
+    query = sa.select(_M.claimed_by).where(_M.status == DUE, _M.claimed_by != "").distinct()
     claimants: list[str] = list(connection.execute(query).scalars())
     for who in claimants:
         if _is_dead(who):

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 HIDDEN = "***"
+_SHORTEST = 6
+"""No form is shorter: `a@b.de`."""
 _KEY_NAMES = (
     r"(?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
     r"|credentials?|signature|authorization|x-amz-[\w-]+|sig|auth))"
@@ -52,6 +55,14 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    return _without_known_forms(text)
+
+
+# In a storm the same names and errors come by the thousand.
+@lru_cache(maxsize=4096)
+def _without_known_forms(text: str) -> str:
+    if len(text) < _SHORTEST:
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return _CARD.sub(lambda found: HIDDEN if _is_card(found[0]) else found[0], text)

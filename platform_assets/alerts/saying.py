@@ -26,6 +26,7 @@ class Saying:
         incident: Of which incident, as it is once that is said.
         number: Which of the messages to this route about this incident it is, from 1.
         suppressed: Signals since the message before it that nothing was said of.
+        before: How severe the route was told that it is; None: it was told nothing yet.
     """
 
     route: Route
@@ -33,6 +34,7 @@ class Saying:
     incident: Incident
     number: int
     suppressed: int = 0
+    before: Severity | None = None
 
 
 class Sayings:
@@ -176,10 +178,15 @@ class Sayings:
             signals=incident.signals,
             ended=what in (What.RECOVERED, What.PASSED, What.HAPPENED),
         )
-        after = replace(incident, told={**incident.told, route.name: told})
+        after = replace(
+            incident,
+            told={**incident.told, route.name: told},
+            labels=incident.labels or _labels(incident, self.groups.of(incident)),
+        )
         self.groups.incidents[incident.id] = after
         suppressed = incident.signals - before.signals - 1 if before and not new else 0
-        return after, Saying(route, what, after, told.messages, max(0, suppressed))
+        known = before.severity if before and not new else None
+        return after, Saying(route, what, after, told.messages, max(0, suppressed), known)
 
     def _wanted(self, problems: Sequence[Problem]) -> dict[str, Severity]:
         """By route, the worst of the problems that it takes."""
@@ -212,6 +219,21 @@ class Sayings:
                 return None
             first = first or covering
         return first
+
+
+def _labels(incident: Incident, problems: Sequence[Problem]) -> dict[str, str]:
+    """What an incident is known by outside: it stays so, whatever problems it has later."""
+    root = problems[0].signal
+    labels = {
+        "alertname": str(root.kind),
+        "service": "platform-assets",
+        "subject": root.subject,
+        "dataset": root.dataset,
+        "layer": root.layer,
+        "owner": ",".join(root.owners),
+        "incident": incident.id,
+    }
+    return {name: value for name, value in labels.items() if value}
 
 
 def _name(escalation: Escalation) -> str:

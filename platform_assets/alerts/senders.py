@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from platform_assets.alerts.incidents import Message
+from platform_assets.alerts.incidents import Message, What
 from platform_assets.alerts.routing import Means, Target
 from platform_assets.sources.failure import (
     Diagnosis,
@@ -33,8 +33,9 @@ from platform_assets.sources.failure import (
 TIMEOUT_SECONDS = (5.0, 10.0)
 TAIL_BYTES = 1_000_000
 """How much of a file is looked through for a message that may be there already."""
-GOES_ON = timedelta(days=7)
-"""How long Alertmanager keeps an alert that nothing more is said of."""
+GOES_ON, SHOWN_FOR = timedelta(days=7), timedelta(minutes=5)
+"""How long Alertmanager keeps an alert that nothing more is said of, and one that has no end."""
+_ALERTS = "/api/v2/alerts"
 _FIRST_ERROR = 300
 
 
@@ -67,11 +68,15 @@ def send(target: Target, message: Message, parts: Sequence[Message], now: dateti
     """
     try:
         return _SENDERS[target.means](target, message, parts, now)
-    except (requests.RequestException, OSError) as error:
-        told = diagnose(error)
-        reason = told.reason if told else "not reachable"
-        permanent = told is not None and told.kind is Kind.PERMANENT
-        return Outcome(f"{reason} ({type(error).__name__})", permanent)
+    except OSError as error:  # those of `requests` are such
+        return _unreachable(error)
+
+
+def _unreachable(error: OSError) -> Outcome:
+    told = diagnose(error)
+    reason = told.reason if told else "not reachable"
+    permanent = told is not None and told.kind is Kind.PERMANENT
+    return Outcome(f"{reason} ({type(error).__name__})", permanent)
 
 
 def payload(message: Message) -> dict[str, Any]:
@@ -126,39 +131,70 @@ def _to_webhook(
 def _to_alertmanager(
     target: Target, message: Message, parts: Sequence[Message], now: datetime
 ) -> Outcome:
-    alerts = [alert_of(each, now) for each in (parts or [message])]
+    return send_alerts(target, parts or [message], now, {"Idempotency-Key": message.id})
+
+
+def send_alerts(
+    target: Target,
+    messages: Sequence[Message],
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Send messages to Alertmanager, all in one request.
+
+    Args:
+        target: Where to.
+        messages: The messages.
+        now: The time.
+        headers: What is sent besides.
+    """
     url = target.address.rstrip("/")
-    url = url if url.endswith("/api/v2/alerts") else f"{url}/api/v2/alerts"
-    return _post(url, alerts, {"Idempotency-Key": message.id}, now)
+    url = url if url.endswith(_ALERTS) else url + _ALERTS
+    try:
+        return _post(
+            url, [each for m in messages for each in alerts_of(m, now)], headers or {}, now
+        )
+    except requests.RequestException as error:
+        return _unreachable(error)
 
 
-def alert_of(message: Message, now: datetime) -> dict[str, Any]:
+def alerts_of(message: Message, now: datetime) -> list[dict[str, Any]]:
     """A message as Alertmanager's API takes it; of one incident there is one alert.
+
+    An alert is known by its labels, and the severity is one: where it rose, the alert of the lower
+    one ends.
 
     Args:
         message: The message.
         now: The time.
     """
-    facts = message.facts
-    labels = {
-        "alertname": str(facts["kind"]),
+    facts: Any = message.facts
+    labels = facts.get("labels") or {
+        "alertname": facts["kind"],
         "service": "platform-assets",
-        "severity": str(facts["severity"]),
-        "subject": str(facts["subject"]),
-        "dataset": str(facts.get("dataset", "")),
-        "layer": str(facts.get("layer", "")),
-        "owner": ",".join(facts.get("owners", [])),  # type: ignore[arg-type] # a list, by Words
-        "incident": message.incident or message.id,
+        "subject": facts["subject"],
+        "incident": message.id,
     }
-    ends = facts.get("over_at") or (now + GOES_ON).isoformat()
-    alert: dict[str, Any] = {
-        # An alert is known by its labels: one whose severity rose is another one.
-        "labels": {name: value for name, value in labels.items() if value},
+    ends = facts.get("over_at")
+    if message.what in (What.PASSED, What.HAPPENED, What.TEST):
+        # One that is over when it arrives is told to nobody.
+        ends = (now + SHOWN_FOR).isoformat()
+    alert = {
+        "labels": {**labels, "severity": facts["severity"]},
         "annotations": {"summary": message.title, "description": message.text},
         "startsAt": facts["since"],
-        "endsAt": ends,
+        "endsAt": ends or (now + GOES_ON).isoformat(),
+        **({"generatorURL": facts["run_url"]} if facts.get("run_url") else {}),
     }
-    return {**alert, "generatorURL": facts["run_url"]} if facts.get("run_url") else alert
+    before = facts.get("severity_before")
+    if before is None or before == facts["severity"]:
+        return [alert]
+    lower = {
+        **alert,
+        "labels": {**labels, "severity": before},
+        "endsAt": max(facts["since"], facts["said_at"]),
+    }
+    return [lower, alert]
 
 
 def _to_service(

@@ -98,7 +98,7 @@ def notify(address: str, message: Message) -> str:
 def _close(service: NotifyOpsgenie, key: str, message: Message) -> str:
     """Close an alert of Opsgenie by its alias; apprise can close only what it opened itself."""
     answer = requests.post(
-        f"{OPSGENIE_API_LOOKUP[service.region_name]}/{key}/close",
+        f"{OPSGENIE_API_LOOKUP[str(service.region_name)]}/{key}/close",
         params={"identifierType": "alias"},
         headers={"Authorization": f"GenieKey {service.apikey}"},
         json={"source": "platform-assets", "note": message.title},

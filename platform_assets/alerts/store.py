@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -84,7 +83,7 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
     after = step.state
     finished = {each.id: each for each, _ in step.finished}
     changed = [i for key, i in after.incidents.items() if before.incidents.get(key) is not i]
-    _replace(
+    replace_rows(
         connection,
         INCIDENTS,
         [
@@ -100,7 +99,7 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
     problems = {**after.problems}
     for _, gone in step.finished:
         problems.update((each.signal.fingerprint, each) for each in gone)
-    _replace(
+    replace_rows(
         connection,
         PROBLEMS,
         [
@@ -122,7 +121,7 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
         [{"incident": p.incident, "fingerprint": p.signal.fingerprint} for p in moved],
     )
     _save_failures(connection, before, after)
-    _replace(
+    replace_rows(
         connection,
         PACES,
         [
@@ -135,6 +134,17 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
             if before.paces.get(route, Pace()) != pace
         ],
     )
+
+
+def replace_rows(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write rows; those of the same key are replaced."""
+    if rows:
+        keys = [column.name for column in table.primary_key]
+        insert = sqlite.insert(table)
+        changes = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
 def incidents_where(
@@ -163,6 +173,7 @@ def incidents_where(
             escalated=tuple(row.escalated),
             ack=None if row.at is None else Ack(row.at, row.by, row.reason),
             silence=row.silence,
+            labels=row.labels,
         )
         for row in connection.execute(query)
     ]
@@ -257,7 +268,7 @@ def _incident_row(incident: Incident, *, finished: bool) -> dict[str, Any]:
         **kept,
         "told": {
             name: {
-                **asdict(each),
+                **vars(each),
                 "begun_at": each.begun_at.isoformat(),
                 "last_at": each.last_at.isoformat(),
             }
@@ -281,7 +292,7 @@ def _told(row: Mapping[str, Any]) -> Told:
 def _save_failures(connection: sa.Connection, before: State, after: State) -> None:
     old = {(s, each.key) for s, kept in before.failures.items() for each in kept}
     new = {(s, each.key): each.at for s, kept in after.failures.items() for each in kept}
-    _replace(
+    replace_rows(
         connection,
         FAILURES,
         [
@@ -295,14 +306,6 @@ def _save_failures(connection: sa.Connection, before: State, after: State) -> No
         FAILURES,
         [{"subject": subject, "key": key} for subject, key in old - new.keys()],
     )
-
-
-def _replace(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        keys = {column.name for column in table.primary_key}
-        insert = sqlite.insert(table)
-        changes = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes), rows)
 
 
 def _delete(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -36,6 +36,7 @@ INCIDENTS = sa.Table(
     sa.Column("told", sa.JSON, nullable=False),
     sa.Column("escalated", sa.JSON, nullable=False),
     sa.Column("silence", sa.Text, nullable=False),
+    sa.Column("labels", sa.JSON, nullable=False),
     # Whether it cannot come back: the engine does not look at it any more.
     sa.Column("finished", sa.Boolean, nullable=False, index=True),
 )
@@ -89,7 +90,7 @@ MESSAGES = sa.Table(
     sa.Column("waits", sa.Text, nullable=False),
     # The message that took its place.
     sa.Column("part_of", sa.Text, nullable=False, index=True),
-    # `waiting`, `due`, `sent`; `told` in another message.
+    # `waiting`, `due`, `sent`; `told` in another message; `discarded` by a person.
     sa.Column("status", sa.Text, nullable=False, index=True),
     # The route that it is tried on, since when, and how often it failed there.
     sa.Column("via", sa.Text, nullable=False),
