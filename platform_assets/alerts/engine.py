@@ -51,19 +51,15 @@ def step(
     """
     remember = max((each.within for each in policy.escalations), default=timedelta(0))
     groups = Groups(state, now, remember)
+    sayings = Sayings(groups, state.silences, policy, now)
+    # First what has been over for long: what is seen now does not belong to it.
+    sayings.finish()
     groups.take(signals)
-    # What is finished is forgotten while it is gone through; its words are made before.
-    known = dict(groups.problems)
-    members = {identity: list(prints) for identity, prints in groups.members.items()}
-    sayings = Sayings(groups, state.silences, policy, now).all()
-    words = Words(
-        {identity: [known[each] for each in prints] for identity, prints in members.items()},
-        now,
-        ui_url,
-    )
+    words = Words(now, ui_url)
     paced = Pacer(policy, now, words.of, words.together).pace(
-        sayings, state.waiting, dict(state.paces)
+        sayings.all(), state.waiting, dict(state.paces)
     )
+    sayings.finish()
     return Step(
         State(
             problems=groups.problems,

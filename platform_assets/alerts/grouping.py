@@ -81,7 +81,8 @@ class Groups:
     def finish(self, incident: Incident) -> None:
         """Leave an incident that cannot come back out of what is known."""
         gone = tuple(self.problems.pop(each) for each in self.members.pop(incident.id, {}))
-        self.finished.append((self.incidents.pop(incident.id), gone))
+        self._drop(incident)
+        self.finished.append((incident, gone))
 
     def _take_one(self, signal: Signal) -> Iterable[str]:
         known = self.problems.get(signal.fingerprint)
@@ -239,7 +240,6 @@ class Groups:
             return
         there = any(each.is_open for each in problems)
         ends = [each.over_at for each in problems if each.over_at is not None]
-        prints = {each.signal.fingerprint for each in problems}
         self.incidents[identity] = replace(
             incident,
             since=min(each.since for each in problems),
@@ -248,7 +248,7 @@ class Groups:
                 (incident.severity, *(each.signal.severity for each in problems)),
                 key=lambda s: s.rank,
             ),
-            root=incident.root if incident.root in prints else _root_of(problems),
+            root=_root_of(problems, incident.root),
             over_at=None if there else max(ends),
             reopened=incident.reopened + (there and not incident.is_open),
             noticed_at=self.now if there and not incident.is_open else incident.noticed_at,
@@ -259,8 +259,9 @@ def _awaiting(cause: str) -> str:
     return f"cause{_SEPARATOR}{cause}"
 
 
-def _root_of(problems: Sequence[Problem]) -> str:
-    """The problem that follows from no other of them; the first of several."""
+def _root_of(problems: Sequence[Problem], current: str) -> str:
+    """The problem that follows from no other of them; of several the one so far, or the first."""
     prints = {each.signal.fingerprint for each in problems}
-    free = [each for each in problems if each.signal.cause not in prints]
-    return min(free or problems, key=lambda p: (p.since, p.signal.fingerprint)).signal.fingerprint
+    free = [each for each in problems if each.signal.cause not in prints] or problems
+    first = min(free, key=lambda p: (p.signal.fingerprint != current, p.since))
+    return first.signal.fingerprint

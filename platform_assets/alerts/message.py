@@ -29,15 +29,11 @@ class Words:
     """Makes messages of what is to be said.
 
     Args:
-        problems: By incident, its problems, the root first.
         now: The time.
         ui_url: Where people reach Dagster's UI; empty: no links.
     """
 
-    def __init__(
-        self, problems: Mapping[str, Sequence[Problem]], now: datetime, ui_url: str
-    ) -> None:
-        self.problems = problems
+    def __init__(self, now: datetime, ui_url: str) -> None:
         self.now = now
         self.ui_url = ui_url.rstrip("/")
         self._facts: dict[tuple[object, ...], dict[str, Any]] = {}
@@ -79,8 +75,7 @@ class Words:
 
     def _facts_of(self, saying: Saying) -> dict[str, Any]:
         incident = saying.incident
-        problems = list(self.problems.get(incident.id, ()))
-        shown = [each for each in problems if each.is_open] or problems
+        shown = [each for each in saying.problems if each.is_open] or saying.problems
         root = shown[0].signal
         own = [p for p in shown if (p.signal.kind, p.signal.subject) == (root.kind, root.subject)]
         follow = [

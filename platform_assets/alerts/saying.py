@@ -24,6 +24,7 @@ class Saying:
         route: To whom.
         what: What.
         incident: Of which incident, as it is once that is said.
+        problems: The incident's problems, the root first.
         number: Which of the messages to this route about this incident it is, from 1.
         suppressed: Signals since the message before it that nothing was said of.
         before: How severe the route was told that it is; None: it was told nothing yet.
@@ -32,6 +33,7 @@ class Saying:
     route: Route
     what: What
     incident: Incident
+    problems: Sequence[Problem]
     number: int
     suppressed: int = 0
     before: Severity | None = None
@@ -57,14 +59,17 @@ class Sayings:
         self._routes: dict[tuple[object, ...], list[Route]] = {}
 
     def all(self) -> list[Saying]:
-        """Everything that is due now; what cannot come back is finished."""
+        """Everything that is due now."""
         found: list[Saying] = []
         for incident in list(self.groups.incidents.values()):
-            problems = self.groups.of(incident)
-            found += self._of(incident, problems)
-            if self._is_finished(self.groups.incidents[incident.id]):
-                self.groups.finish(incident)
+            found += self._of(incident, self.groups.of(incident))
         return found
+
+    def finish(self) -> None:
+        """Finish what cannot come back, and of which nobody is to be told any more."""
+        for incident in list(self.groups.incidents.values()):
+            if self._is_finished(incident):
+                self.groups.finish(incident)
 
     def _of(self, incident: Incident, problems: Sequence[Problem]) -> Iterator[Saying]:
         there = [each for each in problems if each.is_open] or list(problems)
@@ -81,7 +86,7 @@ class Sayings:
                 incident = replace(incident, escalated=(*incident.escalated, name))
                 if route.name not in escalated:
                     escalated.add(route.name)
-                    incident, saying = self._told(incident, route, What.ESCALATED)
+                    incident, saying = self._told(incident, problems, route, What.ESCALATED)
                     yield saying
         wanted = self._wanted(problems)
         for route in self.policy.routes:
@@ -89,7 +94,7 @@ class Sayings:
                 continue
             what = self._what(incident, there, route, wanted.get(route.name))
             if what is not None:
-                incident, saying = self._told(incident, route, what)
+                incident, saying = self._told(incident, problems, route, what)
                 yield saying
 
     def _what(
@@ -164,7 +169,9 @@ class Sayings:
         assert escalation.unacknowledged is not None  # the policy's reader has seen to it
         return bool(told) and self.now >= min(told) + escalation.unacknowledged
 
-    def _told(self, incident: Incident, route: Route, what: What) -> tuple[Incident, Saying]:
+    def _told(
+        self, incident: Incident, problems: Sequence[Problem], route: Route, what: What
+    ) -> tuple[Incident, Saying]:
         before = incident.told.get(route.name)
         new = before is None or before.ended
         worst = incident.severity
@@ -181,12 +188,16 @@ class Sayings:
         after = replace(
             incident,
             told={**incident.told, route.name: told},
-            labels=incident.labels or _labels(incident, self.groups.of(incident)),
+            labels=incident.labels or _labels(incident, problems),
         )
         self.groups.incidents[incident.id] = after
-        suppressed = incident.signals - before.signals - 1 if before and not new else 0
-        known = before.severity if before and not new else None
-        return after, Saying(route, what, after, told.messages, max(0, suppressed), known)
+        if before is None or new:
+            return after, Saying(route, what, after, problems, told.messages)
+        # That it is worse, a signal has said that is told of now.
+        suppressed = incident.signals - before.signals - (what is What.WORSE)
+        return after, Saying(
+            route, what, after, problems, told.messages, suppressed, before.severity
+        )
 
     def _wanted(self, problems: Sequence[Problem]) -> dict[str, Severity]:
         """By route, the worst of the problems that it takes."""
