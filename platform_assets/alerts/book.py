@@ -23,7 +23,7 @@ from platform_assets.alerts.engine import step
 from platform_assets.alerts.figures import Figures, figures
 from platform_assets.alerts.incidents import Ack, Incident, Message, Problem, Silence
 from platform_assets.alerts.matching import Match
-from platform_assets.alerts.outbox import Unsent
+from platform_assets.alerts.outbox import Delivery, Unsent
 from platform_assets.alerts.retention import prune
 from platform_assets.alerts.routing import Policy
 from platform_assets.alerts.signals import Signal
@@ -285,6 +285,15 @@ class Book:
                     found="none",
                     fix="platform-assets alerts list shows them",
                 )
+
+    def deliveries(self, messages: Sequence[str]) -> list[Delivery]:
+        """Attempts to send messages, in order.
+
+        Args:
+            messages: The messages' ids.
+        """
+        with self.database.transaction() as connection:
+            return outbox.deliveries(connection, messages)
 
     def unsent(self) -> list[Unsent]:
         """The messages that are still to be sent, the oldest first."""

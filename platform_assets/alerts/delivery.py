@@ -17,7 +17,7 @@ from platform_assets.alerts import outbox
 from platform_assets.alerts.database import Database
 from platform_assets.alerts.outbox import Claimed
 from platform_assets.alerts.routing import Means, Policy, Route
-from platform_assets.alerts.senders import Outcome, send, send_alerts
+from platform_assets.alerts.senders import Outcome, send_alerts
 from platform_assets.alerts.tables import DELIVERIES, MARKS, MESSAGES
 
 REFRESH = timedelta(minutes=5)
@@ -96,11 +96,7 @@ def _send(policy: Policy, claimed: Claimed, now: datetime) -> Outcome:
     route = policy.route(claimed.via)
     if route is None:
         return Outcome(f"there is no route {claimed.via} any more", permanent=True)
-    try:
-        return send(route.target, claimed.message, claimed.parts, now)
-    except Exception as error:  # one receiver's fault must not hold up the others
-        # Its text may hold the receiver's address, and with that a key.
-        return Outcome(f"sending raised {type(error).__name__} (its text is withheld)")
+    return send_safely(route.target, claimed.message, claimed.parts, now)
 
 
 def _refresh(database: Database, route: Route, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from platform_assets.alerts.incidents import Failure, Incident, Problem, State
+from platform_assets.alerts.incidents import Failure, Incident, Problem, State, problem_key
 from platform_assets.alerts.signals import Severity, Signal, Standing
 
 _SEPARATOR = "\x1f"
@@ -71,7 +71,7 @@ class Groups:
         return sorted(
             found,
             key=lambda p: (
-                p.signal.fingerprint != root,
+                p.key != root,
                 p.since,
                 p.signal.subject,
                 p.signal.partition,
@@ -85,11 +85,11 @@ class Groups:
         self.finished.append((incident, gone))
 
     def _take_one(self, signal: Signal) -> Iterable[str]:
-        known = self.problems.get(signal.fingerprint)
+        known = self.problems.get(problem_key(signal))
         if signal.standing is Standing.OVER:
             if known is None or not known.is_open:
                 return ()
-            self.problems[signal.fingerprint] = replace(known, over_at=max(signal.at, known.since))
+            self.problems[problem_key(signal)] = replace(known, over_at=max(signal.at, known.since))
             return (known.incident,)
         if signal.standing is Standing.ONCE:
             return self._happened(signal, known)
@@ -97,7 +97,7 @@ class Groups:
             self._note_failure(signal, again=False)
             return self._opened(signal)
         self._note_failure(signal, again=known.is_open and known.signal.run_id == signal.run_id)
-        self.problems[signal.fingerprint] = replace(
+        self.problems[problem_key(signal)] = replace(
             known, signal=signal, seen=known.seen + 1, over_at=None
         )
         self._count(known.incident)
@@ -105,11 +105,11 @@ class Groups:
         return (known.incident, *moved)
 
     def _happened(self, signal: Signal, known: Problem | None) -> Iterable[str]:
-        if known is not None and (known.is_open or known.signal.at >= signal.at):
-            return ()  # it was told of already
         if known is not None:
+            if known.signal.at >= signal.at:
+                return ()  # it was told of already
             # It leaves its incident, which is over; that one keeps what was said of it.
-            self.members[known.incident].pop(signal.fingerprint)
+            del self.members[known.incident][known.key]
         key = _SEPARATOR.join(("once", signal.kind, signal.subject))
         incident = self._open_of(key)
         if incident is None or incident.told:
@@ -118,7 +118,7 @@ class Groups:
         return (incident.id,)
 
     def _opened(self, signal: Signal) -> Iterable[str]:
-        print_ = signal.fingerprint
+        print_ = problem_key(signal)
         own = self._key(signal)
         incident = self._open_of(own)
         awaited = self._open_of(_awaiting(print_))
@@ -144,10 +144,10 @@ class Groups:
         if key == incident.key:
             return ()
         target = self._open_of(key) or self._new(key, signal)
-        problem = self.problems[signal.fingerprint]
-        del self.members[current][signal.fingerprint]
-        self.members[target.id][signal.fingerprint] = None
-        self.problems[signal.fingerprint] = replace(problem, incident=target.id)
+        problem = self.problems[problem_key(signal)]
+        del self.members[current][problem_key(signal)]
+        self.members[target.id][problem_key(signal)] = None
+        self.problems[problem_key(signal)] = replace(problem, incident=target.id)
         self._put(
             replace(
                 target,
@@ -188,7 +188,7 @@ class Groups:
 
     def _new(self, key: str, signal: Signal, *, once: bool = False) -> Incident:
         identity = _SEPARATOR.join(
-            (key, signal.fingerprint, signal.at.isoformat(), self.now.isoformat())
+            (key, problem_key(signal), signal.at.isoformat(), self.now.isoformat())
         )
         incident = Incident(
             id=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -196,15 +196,17 @@ class Groups:
             since=signal.at,
             noticed_at=self.now,
             severity=signal.severity,
-            root=signal.fingerprint,
+            root=problem_key(signal),
             once=once,
         )
         self._put(incident)
         return incident
 
     def _join(self, signal: Signal, incident: Incident, over_at: datetime | None = None) -> None:
-        self.problems[signal.fingerprint] = Problem(signal, incident.id, signal.at, over_at=over_at)
-        self.members[incident.id][signal.fingerprint] = None
+        self.problems[problem_key(signal)] = Problem(
+            signal, incident.id, signal.at, over_at=over_at
+        )
+        self.members[incident.id][problem_key(signal)] = None
         self._count(incident.id)
 
     def _count(self, identity: str) -> None:
@@ -261,7 +263,7 @@ def _awaiting(cause: str) -> str:
 
 def _root_of(problems: Sequence[Problem], current: str) -> str:
     """The problem that follows from no other of them; of several the one so far, or the first."""
-    prints = {each.signal.fingerprint for each in problems}
+    prints = {each.key for each in problems}
     free = [each for each in problems if each.signal.cause not in prints] or problems
-    first = min(free, key=lambda p: (p.signal.fingerprint != current, p.since))
-    return first.signal.fingerprint
+    first = min(free, key=lambda p: (p.key != current, p.since))
+    return first.key

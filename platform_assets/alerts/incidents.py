@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from platform_assets.alerts.matching import Match
-from platform_assets.alerts.signals import Severity, Signal
+from platform_assets.alerts.signals import Severity, Signal, Standing
 
 
 class What(StrEnum):
@@ -63,6 +63,16 @@ class Problem:
         """Whether it is there."""
         return self.over_at is None
 
+    @property
+    def key(self) -> str:
+        """What it is known by."""
+        return problem_key(self.signal)
+
+
+def problem_key(signal: Signal) -> str:
+    """What the problem of a signal is known by: what has no end is apart from what has one."""
+    return signal.fingerprint + ("!" if signal.standing is Standing.ONCE else "")
+
 
 @dataclass(frozen=True)
 class Told:
@@ -110,7 +120,7 @@ class Incident:
         since: When the first of them began.
         noticed_at: When it was noticed; of one that came back, when that was noticed.
         severity: The worst of its problems.
-        root: Fingerprint of the problem that the others follow from, as far as is known.
+        root: Key of the problem that the others follow from, as far as is known.
         once: Whether it has no duration.
         over_at: When the last of its problems was over; None: one is there.
         reopened: How often it came back soon after it was over.
@@ -237,7 +247,7 @@ class State:
     """All that the engine knows.
 
     Attributes:
-        problems: By fingerprint: those that are there, and those of incidents not finished.
+        problems: By key: those that are there, and those of incidents not finished.
         incidents: By id: those that are there, or over so lately that they may come back, or that
             somebody is still to be told of.
         silences: Those that are not over.

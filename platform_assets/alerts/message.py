@@ -134,7 +134,7 @@ def lasted(seconds: float) -> str:
     return told or "less than a minute"
 
 
-def test_message(route: str, now: datetime) -> Message:
+def trial(route: str, now: datetime) -> Message:
     """A message that tells of nothing, to try a route with."""
     title = "TEST of a route: nothing is wrong"
     text = f"Somebody tries the route {route}. Nothing is wrong, and there is nothing to do."

@@ -81,6 +81,25 @@ class Unsent:
     error: str
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to send a message.
+
+    Attributes:
+        message: The message's id.
+        route: By which route.
+        at: When.
+        succeeded: Whether it was sent.
+        error: Why not, without a secret.
+    """
+
+    message: str
+    route: str
+    at: datetime
+    succeeded: bool
+    error: str
+
+
 def process_name() -> str:
     """This process as claims name it: machine, process, and when that began."""
     return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time()}"
@@ -211,6 +230,20 @@ def unsent(connection: sa.Connection) -> list[Unsent]:
     return [
         Unsent(message_of(row), row.via, row.attempts, row.next_attempt_at, row.stuck, row.error)
         for row in connection.execute(query)
+    ]
+
+
+def deliveries(connection: sa.Connection, messages: Sequence[str]) -> list[Delivery]:
+    """Attempts to send messages, in order.
+
+    Args:
+        connection: A transaction.
+        messages: The messages' ids.
+    """
+    query = sa.select(DELIVERIES).where(DELIVERIES.c.message.in_(messages))
+    return [
+        Delivery(row.message, row.route, row.at, row.succeeded, row.error)
+        for row in connection.execute(query.order_by(DELIVERIES.c.number))
     ]
 
 

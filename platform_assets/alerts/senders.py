@@ -57,8 +57,10 @@ class Outcome:
 SENT = Outcome()
 
 
-def send(target: Target, message: Message, parts: Sequence[Message], now: datetime) -> Outcome:
-    """Send a message.
+def send_safely(
+    target: Target, message: Message, parts: Sequence[Message], now: datetime
+) -> Outcome:
+    """Send a message; whatever goes wrong is told and not raised.
 
     Args:
         target: Where to.
@@ -70,6 +72,9 @@ def send(target: Target, message: Message, parts: Sequence[Message], now: dateti
         return _SENDERS[target.means](target, message, parts, now)
     except OSError as error:  # those of `requests` are such
         return _unreachable(error)
+    except Exception as error:  # one receiver's fault must not hold up the others
+        # Its text may hold the receiver's address, and with that a key.
+        return Outcome(f"sending raised {type(error).__name__} (its text is withheld)")
 
 
 def _unreachable(error: OSError) -> Outcome:

@@ -52,7 +52,7 @@ def load(connection: sa.Connection, now: datetime) -> State:
     incidents = incidents_where(connection, ~INCIDENTS.c.finished)
     active = sa.select(INCIDENTS.c.id).where(~INCIDENTS.c.finished)
     problems = {
-        each.signal.fingerprint: each
+        each.key: each
         for each in problems_where(connection, PROBLEMS.c.incident.in_(active))
         # What happened again is part of the newer incident.
     }
@@ -98,7 +98,7 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
     )
     problems = {**after.problems}
     for _, gone in step.finished:
-        problems.update((each.signal.fingerprint, each) for each in gone)
+        problems.update((each.key, each) for each in gone)
     replace_rows(
         connection,
         PROBLEMS,
@@ -118,7 +118,7 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
     _delete(
         connection,
         PROBLEMS,
-        [{"incident": p.incident, "fingerprint": p.signal.fingerprint} for p in moved],
+        [{"incident": p.incident, "fingerprint": p.key} for p in moved],
     )
     _save_failures(connection, before, after)
     replace_rows(
@@ -254,7 +254,7 @@ def _problem_row(problem: Problem) -> dict[str, Any]:
     signal = problem.signal
     return {
         "incident": problem.incident,
-        "fingerprint": signal.fingerprint,
+        "fingerprint": problem.key,
         "since": problem.since,
         "over_at": problem.over_at,
         "seen": problem.seen,
