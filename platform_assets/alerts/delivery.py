@@ -17,7 +17,7 @@ from platform_assets.alerts import outbox
 from platform_assets.alerts.database import Database
 from platform_assets.alerts.outbox import Claimed
 from platform_assets.alerts.routing import Means, Policy, Route
-from platform_assets.alerts.senders import Outcome, send_alerts
+from platform_assets.alerts.senders import Outcome, send_alerts, send_safely
 from platform_assets.alerts.tables import DELIVERIES, MARKS, MESSAGES
 
 REFRESH = timedelta(minutes=5)
