@@ -14,6 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from platform_assets.alerts import policy_options as options
+from platform_assets.alerts.matching import Match
 from platform_assets.alerts.routing import (
     Escalation,
     Means,
@@ -31,6 +32,8 @@ from platform_assets.errors import SettingsError
 __all__ = ["Policy", "default_policy", "load_policy"]
 
 ALERTS_FILE = "alerts.jsonl"
+NOTHING = "none"
+"""What a route takes that is only fallen back on or escalated to."""
 
 
 def default_policy(data_dir: Path) -> Policy:
@@ -136,7 +139,7 @@ def _route(
     return Route(
         name=given.name,
         target=target_of(document, (*place, "to"), environment),
-        match=None if given.match == "none" else given.match.build(),
+        match=_match(document, (*place, "match"), given),
         quiet_hours=None
         if given.quiet_hours is None
         else given.quiet_hours.build(document, (*place, "quiet_hours")),
@@ -148,6 +151,23 @@ def _route(
         repeat_after=repeat or None,
         group_wait=given.group_wait if "group_wait" in said else usual[1],
     )
+
+
+def _match(document: Document, place: Place, given: options.RouteOptions) -> Match | None:
+    if "match" not in given.model_fields_set:
+        return Match()
+    if given.match == NOTHING:
+        return None
+    if not isinstance(given.match, dict):
+        raise document.error(
+            SettingsError,
+            "A route does not say what it takes",
+            place,
+            expected=f"a mapping such as {{severity: error}}, or {NOTHING}",
+            found=shown(given.match),
+            fix="correct it, or take it out: the route takes everything then",
+        )
+    return checked(document, place, options.MatchOptions).build()
 
 
 def _escalation(
@@ -229,6 +249,6 @@ def _refuse_unused(document: Document, policy: Policy) -> None:
                 "Nothing ever reaches a route",
                 ("routes", number, "match"),
                 expected="a match, or an escalation, fallback or otherwise that names the route",
-                found=shown("none"),
+                found=f"match: {NOTHING}, and no name",
                 fix="say what it takes, or take the route out",
             )

@@ -170,7 +170,7 @@ class RouteOptions(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
     to: Any
-    match: MatchOptions | Literal["none"] = Field(default_factory=MatchOptions)
+    match: Any = None
     quiet_hours: QuietOptions | None = None
     business_days: BusinessOptions | None = None
     fallback: str | None = None

@@ -43,7 +43,17 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?-i:\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b)", HIDDEN),
     )
 )
+_PARAMETER = re.compile(rf"[?&]{_KEY_NAMES}=[^&\s]", re.IGNORECASE)
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
+
+
+def names_a_secret(url: str) -> bool:
+    """Whether a parameter of a URL is called like a secret and has a value.
+
+    Args:
+        url: The URL.
+    """
+    return _PARAMETER.search(url) is not None
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from platform_assets.alerts.redaction import redacted
+from platform_assets.alerts.redaction import names_a_secret
 from platform_assets.alerts.routing import Means, Target
 from platform_assets.documents.document import Document, Place
 from platform_assets.errors import SettingsError
@@ -178,7 +178,7 @@ def _refuse_password(document: Document, place: Place, text: str) -> None:
     before, at, _ = plain.partition("://")[2].partition("@")
     user, colon, password = before.partition(":")
     del user
-    if (at and colon and password and "/" not in password) or redacted(plain).count("=***"):
+    if (at and colon and password and "/" not in password) or names_a_secret(plain):
         raise _written_down(document, place)
 
 
