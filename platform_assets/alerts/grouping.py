@@ -75,6 +75,8 @@ class Groups:
                 p.since,
                 p.signal.subject,
                 p.signal.partition,
+                # Whoever loads the state anew says the same.
+                p.key,
             ),
         )
 
@@ -265,5 +267,5 @@ def _root_of(problems: Sequence[Problem], current: str) -> str:
     """The problem that follows from no other of them; of several the one so far, or the first."""
     prints = {each.key for each in problems}
     free = [each for each in problems if each.signal.cause not in prints] or problems
-    first = min(free, key=lambda p: (p.key != current, p.since))
+    first = min(free, key=lambda p: (p.key != current, p.since, p.key))
     return first.key

@@ -132,6 +132,13 @@ def _worst(messages: Sequence[Message]) -> Message:
     return max(messages, key=lambda each: each.severity.rank)
 
 
-def _urgency(saying: Saying) -> tuple[int, int, datetime]:
+def _urgency(saying: Saying) -> tuple[int, int, datetime, str, str]:
     incident = saying.incident
-    return (-incident.severity.rank, _ORDER.index(saying.what), incident.since)
+    subject = incident.labels["subject"]
+    return (
+        -incident.severity.rank,
+        _ORDER.index(saying.what),
+        incident.since,
+        subject,
+        incident.id,
+    )

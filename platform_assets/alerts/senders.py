@@ -116,7 +116,7 @@ def _to_file(target: Target, message: Message, parts: Sequence[Message], now: da
         file.seek(max(0, size - TAIL_BYTES))
         tail = file.read()
         # Whoever wrote it may have died before that was recorded.
-        if f'"id": "{message.id}"'.encode() in tail and tail.endswith(b"\n"):
+        if f'"id": "{message.id}"'.encode() in tail[: tail.rfind(b"\n") + 1]:
             return SENT
         whole = b"" if not tail or tail.endswith(b"\n") else b"\n"
         file.write(whole + line.encode() + b"\n")

@@ -96,23 +96,23 @@ def save(connection: sa.Connection, before: State, step: Step) -> None:
         INCIDENTS,
         [{"id": key} for key in before.incidents.keys() - after.incidents.keys() - finished.keys()],
     )
-    problems = {**after.problems}
-    for _, gone in step.finished:
-        problems.update((each.key, each) for each in gone)
+    ended = [each for _, gone in step.finished for each in gone]
     replace_rows(
         connection,
         PROBLEMS,
         [
             _problem_row(each)
-            for key, each in problems.items()
-            if before.problems.get(key) is not each
+            for each in (*ended, *after.problems.values())
+            if before.problems.get(each.key) is not each
         ],
     )
     moved = (
         old
         for key, old in before.problems.items()
-        if key in problems
-        and problems[key].incident != old.incident
+        if key in after.problems
+        and after.problems[key].incident != old.incident
+        # What is over keeps what it was made of.
+        and old.incident not in finished
         and not before.incidents[old.incident].once
     )
     _delete(

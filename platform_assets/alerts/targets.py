@@ -17,6 +17,7 @@ from platform_assets.errors import SettingsError
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PASSWORD = re.compile(r"[^:@/?#]*:[^@/?#]+@")
 _HTTP = ("http", "https")
 _MAPPED = {each.value: each for each in (Means.FILE, Means.WEBHOOK, Means.ALERTMANAGER)}
 _EXPECTED = (
@@ -175,10 +176,7 @@ def _examine_url(document: Document, place: Place, text: str, address: str) -> N
 def _refuse_password(document: Document, place: Place, text: str) -> None:
     """Refuse a secret that is written down where anybody can tell that it is one."""
     plain = _VARIABLE.sub("", text)
-    before, at, _ = plain.partition("://")[2].partition("@")
-    user, colon, password = before.partition(":")
-    del user
-    if (at and colon and password and "/" not in password) or names_a_secret(plain):
+    if _PASSWORD.match(plain.partition("://")[2]) or names_a_secret(plain):
         raise _written_down(document, place)
 
 
