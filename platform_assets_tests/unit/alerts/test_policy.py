@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
 
+from platform_assets.alerts import policy_options as options
 from platform_assets.alerts.matching import Match
 from platform_assets.alerts.policy import default_policy, load_policy
 from platform_assets.alerts.routing import Means
@@ -57,6 +59,34 @@ def test_the_shipped_example_is_read_and_says_what_it_says_it_does(tmp_path):
     told = {each.name for each in policy.routes_of(failed(dataset="orders"))}
     assert "team" in told
     assert "on-call" not in told
+
+
+EXAMPLES = re.findall(
+    r"^```yaml\n(.*?)^```",
+    (ROOT / "docs" / "how-to" / "be-told.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_what_the_how_to_shows_is_read(load, text):
+    assert load(text).routes
+
+
+def test_the_how_to_names_every_key(load):
+    told = "".join(EXAMPLES) + (ROOT / "docs" / "how-to" / "be-told.md").read_text("utf-8")
+    for model in (
+        options.Top,
+        options.RouteOptions,
+        options.MatchOptions,
+        options.QuietOptions,
+        options.BusinessOptions,
+        options.EscalationOptions,
+        options.OwnThresholds,
+    ):
+        for name, field in model.model_fields.items():
+            assert re.search(rf"\b{field.alias or name}\b", told), name
+    assert all(each in told for each in Kind)
 
 
 def test_everything_that_can_be_said_is_understood(load):
