@@ -122,18 +122,24 @@ class Book:
         """What is wrong now, in the order in which it was seen first."""
         return self.problems(only_open=True)
 
-    def problems(self, *, incident: str | None = None, only_open: bool = False) -> list[Problem]:
+    def problems(
+        self, *, incident: str | None = None, only_open: bool = False, of_open: bool = False
+    ) -> list[Problem]:
         """What is or was wrong, in the order in which it was seen first.
 
         Args:
             incident: Only of this incident.
             only_open: Only what is wrong now.
+            of_open: Only of incidents that are not over.
         """
         conditions: list[sa.ColumnElement[bool]] = []
         if incident is not None:
             conditions.append(PROBLEMS.c.incident == incident)
         if only_open:
             conditions.append(PROBLEMS.c.over_at.is_(None))
+        if of_open:
+            is_open = sa.select(INCIDENTS.c.id).where(INCIDENTS.c.over_at.is_(None))
+            conditions.append(PROBLEMS.c.incident.in_(is_open))
         with self.database.transaction() as connection:
             return store.problems_where(connection, *conditions)
 

@@ -75,7 +75,7 @@ def together(
         title=title,
         text="\n".join([*(f"{n}: {v}" for n, v in told), *(f"- {t}" for t in first), *rest]),
         markdown="\n".join(
-            [*(f"**{n}** {v}  " for n, v in told), "", *(f"- {t}" for t in first), *rest]
+            [*(f"**{n}:** {v}  " for n, v in told), "", *(f"- {t}" for t in first), *rest]
         ),
         facts=facts,
     )

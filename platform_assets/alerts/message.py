@@ -23,6 +23,8 @@ from platform_assets.partitions import spans
 
 LONGEST_TITLE, LONGEST_LINE, MOST_LINES = 200, 300, 8
 SHOWN_SPANS, SHOWN_NAMES, KEPT_NAMES = 5, 5, 20
+_BREAK = "  \n"
+"""Markdown's way to break a line: two blanks before it."""
 
 
 class Words:
@@ -225,17 +227,16 @@ def _text(lines: Sequence[tuple[str, str]]) -> str:
 
 
 def _markdown(lines: Sequence[tuple[str, str]]) -> str:
-    told = []
+    told = ""
     for label, value in lines:
         plain = value.replace("```", "'''")
         if label == "error":
-            told.append(f"**{label}**\n```\n{plain}\n```")
+            told += f"**{label}:**\n\n```\n{plain}\n```\n\n"
         elif label in ("fix", "take it on", "incident"):
-            told.append(f"**{label}** `{plain.replace('`', chr(39))}`")
+            told += f"**{label}:** `{plain.replace('`', chr(39))}`{_BREAK}"
         else:
-            told.append(f"**{label}** {value}")
-    # A line break of its own needs two blanks before it.
-    return "  \n".join(told)
+            told += f"**{label}:** {value}{_BREAK}"
+    return told.rstrip()
 
 
 def _first_lines(text: str) -> str:

@@ -39,7 +39,14 @@ def service_of(address: str) -> apprise.NotifyBase | None:
     Args:
         address: The URL, secrets and all.
     """
-    asset = apprise.AppriseAsset(app_id="platform-assets", app_desc="platform_assets")
+    # Without its pictures, which whoever reads a message would fetch from another server.
+    asset = apprise.AppriseAsset(
+        app_id="platform-assets",
+        app_desc="platform_assets",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+    )
     return apprise.Apprise.instantiate(address, asset=asset)
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
+from platform_assets.cli.console import EXIT_PARTIAL, Json, console, errors, explained
 from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ IncidentArgument = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why.")]
 By = Annotated[str | None, typer.Option("--by", help="Who says so; default: your login.")]
+SHOWN_PROBLEMS = 20
 SHOWN = "%Y-%m-%d %H:%M"
 
 
@@ -46,9 +47,14 @@ def list_incidents(
 
     Ends with 0 where nothing is wrong and every message was sent.
     """
-    now, book, policy = _opened()
+    now, book = _opened()
+    policy = _policy_if_sound()
     incidents = book.incidents(only_open=not everything)
-    problems = _by_incident(book, incidents)
+    problems: dict[str, list[Problem]] = {each.id: [] for each in incidents}
+    for problem in book.problems(of_open=not everything):
+        # One that has begun since is in the next list.
+        if problem.incident in problems:
+            problems[problem.incident].append(problem)
     unsent = book.unsent()
     silences = book.silences(now)
     if as_json:
@@ -78,7 +84,8 @@ def list_incidents(
 @explained
 def show_incident(incident: IncidentArgument, as_json: Json = False) -> None:
     """Show one incident: its problems, and every message about it."""
-    _, book, policy = _opened()
+    _, book = _opened()
+    policy = _policy_if_sound()
     found = book.incident(incident)
     problems = book.problems(incident=found.id)
     messages = book.messages(incident=found.id)
@@ -93,7 +100,7 @@ def show_incident(incident: IncidentArgument, as_json: Json = False) -> None:
         if name != "problems" and value not in (None, "", [], 0, False):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             console.print(f"{name.replace('_', ' ')}: {escape(str(shown))}")
-    for problem in problems:
+    for problem in problems[:SHOWN_PROBLEMS]:
         signal = problem.signal
         state = "there" if problem.over_at is None else f"over {problem.over_at:{SHOWN}} UTC"
         where = " ".join(filter(None, (signal.subject, signal.part, signal.partition)))
@@ -104,6 +111,8 @@ def show_incident(incident: IncidentArgument, as_json: Json = False) -> None:
         # What could be a value of a row or a key is taken out of messages, and so it is here.
         for line in _redacted(signal.detail).splitlines():
             console.print(f"    {escape(line)}", highlight=False)
+    if len(problems) > SHOWN_PROBLEMS:
+        console.print(f"… and {len(problems) - SHOWN_PROBLEMS:,} more problems: --json has all")
     for message in messages:
         console.print(f"{message.at:{SHOWN}} UTC to {message.route}: {escape(message.title)}")
     for each in deliveries:
@@ -115,7 +124,7 @@ def show_incident(incident: IncidentArgument, as_json: Json = False) -> None:
 @explained
 def acknowledge(incident: IncidentArgument, reason: Reason, by: By = None) -> None:
     """Take an incident on: it is neither repeated nor escalated until it is over."""
-    now, book, _ = _opened()
+    now, book = _opened()
     found = book.ack(incident, by=by or getpass.getuser(), reason=reason, now=now)
     console.print(f"{found.id} is taken on: it is said again only when it is over, or worse")
 
@@ -156,7 +165,7 @@ def silence(
             found="none of them",
             fix="say which; --subject '*' is everything",
         )
-    now, book, _ = _opened()
+    now, book = _opened()
     made = book.silence(
         match, until=now + _span(until), author=by or getpass.getuser(), reason=reason, now=now
     )
@@ -171,7 +180,7 @@ def unsilence(
     ],
 ) -> None:
     """End a silence before its time."""
-    now, book, _ = _opened()
+    now, book = _opened()
     ended = book.unsilence(silence_id, now)
     console.print(f"no longer silenced: {escape(_meant(ended.match))}")
 
@@ -182,7 +191,7 @@ def discard(
     message: Annotated[str, typer.Argument(help="The message's id, as `list` shows it.")],
 ) -> None:
     """Give up a message that no route takes, because there is nobody to read it any more."""
-    _, book, _ = _opened()
+    _, book = _opened()
     book.discard(message)
     console.print(f"{message} is not sent any more")
 
@@ -213,14 +222,13 @@ def try_route(route: Annotated[str, typer.Argument(help="The route's name.")]) -
     console.print(f"sent by {route} ({escape(found.target.shown)})")
 
 
-def _opened() -> tuple[datetime, Book, Policy]:
+def _opened() -> tuple[datetime, Book]:
     from platform_assets.alerts.book import Book
     from platform_assets.alerts.database import Database
     from platform_assets.settings import load_settings
 
     settings = load_settings()
-    book = Book(Database(settings.watch), settings.ui_url)
-    return datetime.now(UTC), book, _policy()
+    return datetime.now(UTC), Book(Database(settings.watch), settings.ui_url)
 
 
 def _policy() -> Policy:
@@ -231,15 +239,18 @@ def _policy() -> Policy:
     return load_policy(settings.alerts, settings.data_dir)
 
 
-def _by_incident(book: Book, incidents: Sequence[Incident]) -> dict[str, list[Problem]]:
-    found: dict[str, list[Problem]] = {each.id: [] for each in incidents}
-    for problem in book.problems():
-        if problem.incident in found:
-            found[problem.incident].append(problem)
-    return found
+def _policy_if_sound() -> Policy | None:
+    """The policy; a mistake in it is told, and keeps nobody from seeing what is wrong."""
+    try:
+        return _policy()
+    except SettingsError as error:
+        errors.print(f"[yellow]the policy is not in force:[/] {escape(str(error))}")
+        return None
 
 
-def _as_json(incident: Incident, problems: Sequence[Problem], policy: Policy) -> dict[str, Any]:
+def _as_json(
+    incident: Incident, problems: Sequence[Problem], policy: Policy | None
+) -> dict[str, Any]:
     root = _root(incident, problems)
     return {
         "incident": incident.id,
@@ -262,9 +273,9 @@ def _as_json(incident: Incident, problems: Sequence[Problem], policy: Policy) ->
     }
 
 
-def _told(incident: Incident, problems: Sequence[Problem], policy: Policy) -> list[str]:
+def _told(incident: Incident, problems: Sequence[Problem], policy: Policy | None) -> list[str]:
     """The routes that were told; where none was and none will be, that is said."""
-    if incident.told:
+    if incident.told or policy is None:
         return list(incident.told)
     wanted = any(policy.routes_of(each.signal) for each in problems)
     return [] if wanted else ["nobody: no route takes it"]
@@ -277,7 +288,7 @@ def _root(incident: Incident, problems: Sequence[Problem]) -> Problem | None:
 def _table(
     incidents: Sequence[Incident],
     problems: Mapping[str, Sequence[Problem]],
-    policy: Policy,
+    policy: Policy | None,
     now: datetime,
 ) -> Table:
     from platform_assets.alerts.message import lasted

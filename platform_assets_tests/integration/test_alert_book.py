@@ -209,6 +209,26 @@ def test_a_route_is_tried(command, installation):
     assert "secret-path" not in told
 
 
+def test_a_mistake_in_the_policy_keeps_nobody_from_seeing_what_is_wrong(command, installation):
+    now = datetime.now(UTC)
+    command.book.take([failed(at=now)], command.policy, now)
+    (installation.root / "alerts.yaml").write_text("rotues: []\n")
+    incident = command.book.incidents()[0].id
+    told = command("list", code=1)
+    assert "rename it to routes" in told
+    assert incident[:8] in told
+    command("ack", incident, "--reason", "on it")
+
+
+def test_what_no_route_takes_is_shown_as_told_to_nobody(command, installation):
+    now = datetime.now(UTC)
+    (installation.root / "alerts.yaml").write_text(
+        "routes: [{name: screen, to: console, match: {layers: [raw]}}]\n"
+    )
+    command.book.take([failed(at=now)], policy(route(match=None)), now)
+    assert "nobody: no route takes it" in command("list", code=1)
+
+
 def test_a_message_that_no_route_takes_is_shown_until_it_is_given_up(command):
     now = datetime.now(UTC)
     gone = policy(route("gone"))

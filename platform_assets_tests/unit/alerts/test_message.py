@@ -50,7 +50,7 @@ def test_a_message_has_all_that_a_person_needs():
         f'take it on: platform-assets alerts ack {incident} --reason "..."\n'
         f"incident: {incident}"
     )
-    assert "**error**\n```\nContractError: 40 % of the rows are bad\n" in message.markdown
+    assert "**error:**\n\n```\nContractError: 40 % of the rows are bad\n" in message.markdown
     assert "`platform-assets backfill --from 2025-01-01 --to 2025-01-07`" in message.markdown
 
 
