@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dagster_dbt import DagsterDbtTranslator
-
-from platform_assets.assets import dbt
+from platform_assets.assets import dbt, dbt_project
 from platform_assets.warehouse.lake import Connection, LakeConfig, connect, in_transaction
 
 
 def prepare() -> None:
     """Make the manifest and the parse cache, as the installation does."""
-    dbt.prepare_dbt_project()
+    dbt_project.prepare_dbt_project()
 
 
 def build(lake: LakeConfig, partitions: Sequence[str], target: Path, *, everything: bool) -> None:
@@ -38,8 +36,7 @@ def build(lake: LakeConfig, partitions: Sequence[str], target: Path, *, everythi
             partitions,
             (),
             ["--full-refresh"] if everything else [],
-            manifest=dbt.load_manifest(),
-            translator=DagsterDbtTranslator(),
+            manifest=dbt_project.load_manifest(),
             target=target / "run",
         )
         if outcome.stopped_by:

@@ -86,7 +86,7 @@ class Plan:
         }
         # An installation makes its instance once; its first opening creates the databases.
         making = "import dagster as dg; dg.DagsterInstance.get().get_runs(limit=1)"
-        preparing = "from platform_assets.assets.dbt import prepare_dbt_project as p; p()"
+        preparing = "from platform_assets.assets.dbt_project import prepare_dbt_project as p; p()"
         for code in (making, preparing):
             run([sys.executable, "-c", code], env=environment)
         return environment

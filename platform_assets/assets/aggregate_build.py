@@ -20,8 +20,8 @@ import duckdb
 
 from platform_assets.assets.aggregate_names import PARTITION_OF, table_of
 from platform_assets.assets.aggregate_plan import Plan
-from platform_assets.assets.dbt import DbtOutcome
-from platform_assets.assets.dbt_tests import FailedTest, culprits
+from platform_assets.assets.aggregate_tally import BuildTally
+from platform_assets.assets.dbt_tests import DbtOutcome, FailedTest, culprits
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.pipeline.steps import with_seconds
 from platform_assets.warehouse import ledger
@@ -85,10 +85,11 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
 
     def attempt(con: Connection) -> Built:
         work = ask(con, frozenset(kept_out))
+        tally = BuildTally(con, work)
         outcome = run(con, work) if work.is_dbt_needed else DbtOutcome({})
         if outcome.stopped_by:
             raise _stop(con, work, outcome)
-        entries, told = _published(con, work, started)
+        entries, told = _published(con, work, tally, started)
         stopped = _kept_out(work, kept_out)
         ledger.record(con, [*told, *stopped, *work.refusals()])
         return Built(work, entries, tuple(stopped), {**outcome.checks, **failed})
@@ -121,24 +122,26 @@ def _stop(connection: Connection, work: Plan, outcome: DbtOutcome) -> Exception:
 
 
 def _published(
-    connection: Connection, work: Plan, started: float
+    connection: Connection, work: Plan, tally: BuildTally, started: float
 ) -> tuple[Entries, list[LedgerEntry]]:
     """What became of each partition, counted where its rows are now; and all that is to be told."""
     found: Entries = {}
     for asset in work.tables:
+        counted = _rows(connection, asset, work.built)
+        changes = tally.changes(asset, counted) if counted else {}
         made = [
-            replace(
-                work.entry(asset, key, Status.PUBLISHED),
-                extracted=work.inputs[key].cleaned,
-                cleaned=rows,
-                input_fingerprint=work.fingerprint(key),
+            ledger.tallied(
+                replace(
+                    work.entry(asset, key, Status.PUBLISHED),
+                    extracted=work.inputs[key].cleaned,
+                    cleaned=rows,
+                    input_fingerprint=work.fingerprint(key),
+                ),
+                changes[key],
             )
-            for key, rows in _rows(connection, asset, work.built).items()
+            for key, rows in counted.items()
         ]
-        idle = [
-            replace(entry, run_id=work.run_id, status=Status.UNCHANGED)
-            for entry in work.unchanged[asset].values()
-        ]
+        idle = [ledger.unchanged(entry, work.run_id) for entry in work.unchanged[asset].values()]
         made = with_seconds(made, started) if made else []
         found[asset] = {entry.partition: entry for entry in [*idle, *made]}
     views = [

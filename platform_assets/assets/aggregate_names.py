@@ -11,6 +11,8 @@ FCT_ORDERS = "aggregated/fct_orders"
 DAILY_SALES = "aggregated/daily_sales"
 PARTITION_OF = {FCT_ORDERS: PARTITION_COLUMN, DAILY_SALES: "CAST(order_date AS VARCHAR)"}
 """By table, as SQL, the partition that a row counts for."""
+KEY_OF = {FCT_ORDERS: ("order_id",), DAILY_SALES: ("order_date", "currency")}
+"""By table, the columns that tell its rows apart."""
 TABLES = tuple(PARTITION_OF)
 """Built and published together, whichever is asked for: who reads several sees one state."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from platform_assets import __version__
 from platform_assets.assets.aggregate_names import DAILY_SALES, FCT_ORDERS, TABLES
-from platform_assets.assets.dbt import project_version
+from platform_assets.assets.dbt_project import project_version
 from platform_assets.errors import PartitionError
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.warehouse import gate, hold, ledger

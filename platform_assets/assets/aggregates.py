@@ -1,74 +1,40 @@
 """The dbt models as Dagster assets, built partition by partition.
 
-Belongs here: what the models are called in Dagster, which partitions a run builds, and what is
-told of them. Does not belong here: starting dbt (``dbt``), the plan (``aggregate_plan``), the
-transaction (``aggregate_build``), and what is computed (``dbt/``).
+Belongs here: how the models are cut, which partitions a run builds, and what is told of them. Does
+not belong here: what they are called in Dagster (``dbt_translation``), starting dbt (``dbt``), the
+plan (``aggregate_plan``), the transaction (``aggregate_build``), and what is computed (``dbt/``).
 
 Facts about customers and products are joined where they are read, so only a change of the orders
 makes a partition stale. A change of the project itself makes everything stale.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from platform_assets.assets import dbt, reporting
+from platform_assets.assets import reporting
 from platform_assets.assets.aggregate_build import Built, build
 from platform_assets.assets.aggregate_names import table_of
 from platform_assets.assets.aggregate_plan import VIEWS, Plan, plan
 from platform_assets.assets.datasets import LAKE_KEY
+from platform_assets.assets.dbt_project import load_manifest, load_translation
+from platform_assets.assets.dbt_specs import read_specs
+from platform_assets.assets.dbt_tests import DbtOutcome
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
 from platform_assets.resources import LakeResource
 from platform_assets.settings import load_settings
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import LAKE, Connection, connect
+from platform_assets.warehouse.lake import Connection, connect
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
 DBT_POOL = "dbt"
 
 Results = Iterator[dg.MaterializeResult[Any] | dg.Output[None] | dg.AssetCheckResult]
-
-
-class LakeTranslator(DagsterDbtTranslator):
-    """What dbt's models are called, and how they are cut, in Dagster."""
-
-    def __init__(self, partitions: Partitions) -> None:
-        super().__init__()
-        self._partitions = to_dagster(partitions)
-
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """Schema and table, which for a source is the cleaned asset's key."""
-        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """The layer."""
-        return str(dbt_resource_props["schema"])
-
-    def get_partitions_def(
-        self, dbt_resource_props: Mapping[str, Any]
-    ) -> dg.PartitionsDefinition[str] | None:
-        """The orders' days; customers and products are looked up as a whole."""
-        if dbt_resource_props["name"] in ("stg_customers", "stg_products"):
-            return None
-        return self._partitions
-
-    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
-        """The layer as a tag too, as on the other assets."""
-        return {"layer": str(dbt_resource_props["schema"])}
-
-    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Table name, columns with types and descriptions, as the project declares them."""
-        props = dbt_resource_props
-        return {
-            **super().get_metadata(props),
-            "dagster/table_name": f"{LAKE}.{props['schema']}.{props['name']}",
-        }
 
 
 def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
@@ -80,26 +46,26 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
     Raises:
         SettingsError: The manifest was not made.
     """
-    manifest = dbt.load_manifest()
-    translator = LakeTranslator(partitions)
+    days = to_dagster(partitions)
+    # Customers and products are looked up as a whole.
+    specs = read_specs(load_translation(), lambda asset: days if VIEWS.get(asset, True) else None)
 
-    @dbt_assets(
-        manifest=manifest,
-        dagster_dbt_translator=translator,
+    @dg.multi_asset(
         name="dbt",
+        specs=specs.assets,
+        check_specs=specs.checks,
+        can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={LAKE_KEY},
         pool=DBT_POOL,
     )
     def aggregates(context: dg.AssetExecutionContext) -> Results:
-        yield from _build(context, manifest, translator)
+        yield from _build(context)
 
     return aggregates
 
 
-def _build(
-    context: dg.AssetExecutionContext, manifest: Mapping[str, Any], translator: LakeTranslator
-) -> Results:
+def _build(context: dg.AssetExecutionContext) -> Results:
     lake: LakeResource = context.resources.lake
 
     def ask(connection: Connection, left_out: frozenset[str] = frozenset()) -> Plan:
@@ -112,14 +78,16 @@ def _build(
             left_out=left_out,
         )
 
-    def run(connection: Connection, work: Plan) -> dbt.DbtOutcome:
-        return dbt.run_dbt(
+    def run(connection: Connection, work: Plan) -> DbtOutcome:
+        # It loads dbt, which a process that builds nothing does without.
+        from platform_assets.assets.dbt import run_dbt
+
+        return run_dbt(
             connection,
             work.built,
             work.held,
             ["--select", *work.nodes, *(["--full-refresh"] if work.everything else [])],
-            manifest=manifest,
-            translator=translator,
+            manifest=load_manifest(),
             target=load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}",
         )
 
@@ -202,6 +170,7 @@ def _metadata(entry: LedgerEntry, total: int) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": entry.cleaned,
         "dagster/row_count": total,
+        **reporting.row_changes(entry),
         "seconds": entry.seconds,
         "unchanged": entry.status is Status.UNCHANGED,
     }

@@ -1,21 +1,19 @@
-"""What dbt's tests came to: as checks, and which partitions the failing rows are in.
+"""What a run of dbt came to, and which partitions the rows are in that made a test fail.
 
-Belongs here: reading the results of tests, and asking the lake where their rows are. Does not
-belong here: running dbt (``dbt``), and what follows from a failure (``aggregate_build``).
+Belongs here: the types, and asking the lake where such rows are. Does not belong here: running dbt
+(``dbt``), reading its results (``dbt_results``), and what follows from a failure
+(``aggregate_build``).
 
 The rows of a test stay in the engine: what is told is how many, where, and the query to see them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import dagster as dg
 import duckdb
-from dbt.artifacts.schemas.results import TestStatus
-from dbt.artifacts.schemas.run import RunResult
 
 from platform_assets.assets.aggregate_names import FCT_ORDERS, TABLES, table_of
 from platform_assets.errors import PublishError
@@ -25,8 +23,8 @@ from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.publish import in_partitions
 
 DAY = "order_date"
-# What a test judged is gone when it failed; these hold the same columns before they are built.
-_SOURCES = {table_of(FCT_ORDERS): quote_name(LAKE, "staging", "stg_orders")}
+SOURCES = {table_of(FCT_ORDERS): quote_name(LAKE, "staging", "stg_orders")}
+"""What a test judged is gone when it failed; these hold the same columns before they are built."""
 
 
 @dataclass(frozen=True)
@@ -66,45 +64,21 @@ class FailedTest:
         )
 
 
-def failed_test(key: dg.AssetCheckKey | None, result: RunResult) -> FailedTest | None:
-    """The failed test that a result tells of, if it does."""
-    if key is None or result.status != TestStatus.Fail:
-        return None
-    return FailedTest(
-        name=result.node.name,
-        asset=key.asset_key.to_user_string(),
-        column=getattr(result.node, "column_name", None) or "",
-        rows=result.failures or 0,
-        sql=_query(result),
-    )
+@dataclass(frozen=True)
+class DbtOutcome:
+    """What a run of dbt came to.
 
+    Attributes:
+        checks: A result for each test that ran.
+        stopped_by: The first model or test that stopped the run; empty where none did.
+        message: What dbt said of it.
+        failing: The tests that found rows, where nothing else went wrong.
+    """
 
-def check_result(key: dg.AssetCheckKey, result: RunResult) -> dg.AssetCheckResult:
-    """What a test came to; where dbt only warns, so does Dagster."""
-    metadata: dict[str, dg.MetadataValue[Any] | str | int | float] = {
-        "status": str(result.status),
-        "rows_broken": result.failures or 0,
-        "seconds": result.execution_time,
-    }
-    told = result.message
-    if result.status == TestStatus.Fail:
-        query = _query(result)
-        for table, source in _SOURCES.items():
-            query = query.replace(table, source)
-        metadata["query"] = dg.MetadataValue.md(f"```sql\n{query}\n```")
-        told = f"{told}: not published, the rows that were there before stay"
-    elif result.status == TestStatus.Warn:
-        metadata["query"] = dg.MetadataValue.md(f"```sql\n{_query(result)}\n```")
-    return dg.AssetCheckResult(
-        asset_key=key.asset_key,
-        check_name=key.name,
-        passed=result.status == TestStatus.Pass,
-        severity=dg.AssetCheckSeverity.WARN
-        if result.status == TestStatus.Warn
-        else dg.AssetCheckSeverity.ERROR,
-        description=told,
-        metadata=metadata,
-    )
+    checks: Mapping[dg.AssetCheckKey, dg.AssetCheckResult]
+    stopped_by: str = ""
+    message: str = ""
+    failing: tuple[FailedTest, ...] = ()
 
 
 def culprits(
@@ -176,7 +150,3 @@ def _partitions(
 def _of_days(days: str) -> str:
     """The partitions that orders of some days came in."""
     return f"SELECT {PARTITION_COLUMN} FROM {table_of(FCT_ORDERS)} WHERE {DAY} IN ({days})"
-
-
-def _query(result: RunResult) -> str:
-    return str(getattr(result.node, "compiled_code", "")).strip()

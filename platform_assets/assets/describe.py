@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from platform_assets.assets import rules
+from platform_assets.assets import reporting, rules
 from platform_assets.assets.evaluations import Checked, Verdict, partitioned
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.assets.rules import Layer
@@ -151,12 +151,8 @@ def partition_metadata(entry: LedgerEntry, layer: str) -> dict[str, Any]:
         metadata["held_by_rollback"] = True
     if layer == "raw":
         return metadata
-    if layer == "cleaned" and entry.rows_added is not None:
-        metadata |= {
-            "rows_added": entry.rows_added,
-            "rows_removed": entry.rows_removed,
-            "rows_changed": entry.rows_changed,
-        }
+    if layer == "cleaned":
+        metadata |= reporting.row_changes(entry)
     metadata |= {
         "rows_cleaned": entry.cleaned,
         "rows_quarantined": entry.quarantined,

@@ -135,9 +135,7 @@ def _metadata(entry: LedgerEntry, total: int) -> dict[str, Any]:
         counts["dagster/partition_row_count"] = entry.cleaned
     return {
         **counts,
-        "rows_added": entry.rows_added or 0,
-        "rows_removed": entry.rows_removed or 0,
-        "rows_changed": entry.rows_changed or 0,
+        **reporting.row_changes(entry),
         "seconds": entry.seconds,
         "unchanged": entry.status is Status.UNCHANGED,
     }

@@ -72,6 +72,17 @@ def materialize(
     )
 
 
+def row_changes(entry: LedgerEntry) -> dict[str, int]:
+    """What a publish did to the rows that were there, as metadata; empty: nobody counted."""
+    if entry.rows_added is None:
+        return {}
+    return {
+        "rows_added": entry.rows_added,
+        "rows_removed": entry.rows_removed or 0,
+        "rows_changed": entry.rows_changed or 0,
+    }
+
+
 def failure(failed: Mapping[str, LedgerEntry]) -> dg.Failure:
     """The failure that names partitions and what stopped each."""
     shown = list(failed.values())[:SHOWN_PARTITIONS]

@@ -110,8 +110,7 @@ def of_dataset(dataset: Dataset, layer: str) -> Target:
 
 def _aggregates(personal: frozenset[str]) -> Iterator[Target]:
     """The tables that dbt and Python make; their columns are personal by name."""
-    # These load all of dbt.
-    from platform_assets.assets.dbt import load_manifest
+    from platform_assets.assets.dbt_project import load_manifest
     from platform_assets.definitions import defs
 
     for spec in defs.resolve_all_asset_specs():

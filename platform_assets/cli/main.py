@@ -64,7 +64,7 @@ def _ensure_env_file() -> None:
 @explained
 def setup() -> None:
     """Make what an installation needs: .env with a key, DAGSTER_HOME, the dbt manifest."""
-    from platform_assets.assets.dbt import prepare_dbt_project
+    from platform_assets.assets.dbt_project import prepare_dbt_project
     from platform_assets.cli.instance import ensure_home
 
     _ensure_env_file()

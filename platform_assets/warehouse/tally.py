@@ -22,8 +22,6 @@ from platform_assets.warehouse.lake import Connection
 NOT_COMPARED = frozenset({FILE_COLUMN, LOAD_COLUMN})
 """Where a row came from: the same row may come again in another file or load."""
 
-_BEFORE, _AFTER = "_tally_before", "_tally_after"
-
 
 @dataclass(frozen=True)
 class RowChanges:
@@ -52,12 +50,22 @@ class Tally:
     Attributes:
         key: The columns that tell rows apart; empty: whole rows are compared, none is changed.
         partition: SQL of the partition that a row belongs to.
+        name: Tells apart what is counted at the same time, as part of an identifier.
         changes: What was found, by partition; there once the new rows are in.
     """
 
     key: Sequence[str]
     partition: str = PARTITION_COLUMN
+    name: str = ""
     changes: Mapping[str, RowChanges] = field(default_factory=dict)
+
+    @property
+    def _before(self) -> str:
+        return quote_identifier(f"_tally_before_{self.name}")
+
+    @property
+    def _after(self) -> str:
+        return quote_identifier(f"_tally_after_{self.name}")
 
     @property
     def key_sql(self) -> str:
@@ -100,8 +108,8 @@ class Tally:
         Returns:
             The partitions that something is taken out of.
         """
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {_BEFORE} AS {going}")
-        held = connection.execute(f"SELECT DISTINCT _place FROM {_BEFORE}").fetchall()
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {self._before} AS {going}")
+        held = connection.execute(f"SELECT DISTINCT _place FROM {self._before}").fetchall()
         return [str(name) for (name,) in held]
 
     def end(self, connection: Connection, come: str, rows: Mapping[str, int]) -> None:
@@ -113,9 +121,11 @@ class Tally:
                 or of all.
             rows: Rows of each partition: all of them added, unless it is among these.
         """
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {_AFTER} AS {come}")
-        counted = connection.execute(_COUNTED).fetchall()
-        for name in (_BEFORE, _AFTER):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {self._after} AS {come}")
+        counted = connection.execute(
+            _COUNTED.format(before=self._before, after=self._after)
+        ).fetchall()
+        for name in (self._before, self._after):
             connection.execute(f"DROP TABLE {name}")
         self.changes = {name: RowChanges(added=count) for name, count in rows.items()} | {
             str(name): RowChanges(int(a), int(r), int(c)) for name, a, r, c in counted
@@ -123,13 +133,13 @@ class Tally:
 
 
 # A key is there once on either side; without a key, the rows that are alike are counted.
-_COUNTED = f"""
+_COUNTED = """
     SELECT _place, sum(greatest(_holds - _held, 0)), sum(greatest(_held - _holds, 0)),
            count(*) FILTER (_held = 1 AND _holds = 1 AND _first <> _last)
     FROM (
         SELECT _place, _key, count(*) FILTER (_was) AS _held, count(*) FILTER (NOT _was) AS _holds,
                min(_row) AS _first, max(_row) AS _last
-        FROM (SELECT *, true AS _was FROM {_BEFORE} UNION ALL SELECT *, false FROM {_AFTER})
+        FROM (SELECT *, true AS _was FROM {before} UNION ALL SELECT *, false FROM {after})
         GROUP BY _place, _key)
     GROUP BY _place
 """

@@ -15,11 +15,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from typing import Any, cast
 
-from platform_assets.assets import dbt
+from platform_assets.assets import dbt, dbt_project, dbt_tests
 from platform_assets.assets.aggregate_build import build
 from platform_assets.assets.aggregate_plan import TABLES, VIEWS, Plan, plan
-from platform_assets.assets.aggregates import LakeTranslator
-from platform_assets.datasets.orders import orders
 from platform_assets.warehouse.lake import Connection, connect
 from platform_assets_tests.faults.processes import PATIENCE_SECONDS
 from platform_assets_tests.faults.site import Site
@@ -68,7 +66,7 @@ class Building:
                 raise AssertionError(f"no statement like {moment!r} was met: status {status}")
 
     def _build(self, moment: str) -> None:
-        manifest, translator = dbt.load_manifest(), LakeTranslator(orders.partitions)
+        manifest = dbt_project.load_manifest()
 
         def ask(connection: Connection, left_out: frozenset[str]) -> Plan:
             return plan(
@@ -80,14 +78,13 @@ class Building:
                 left_out=left_out,
             )
 
-        def run(connection: Connection, work: Plan) -> dbt.DbtOutcome:
+        def run(connection: Connection, work: Plan) -> dbt_tests.DbtOutcome:
             return dbt.run_dbt(
                 connection,
                 work.built,
                 work.held,
                 ["--select", *work.nodes, *(["--full-refresh"] if work.everything else [])],
                 manifest=manifest,
-                translator=translator,
                 target=self.site.root / "dbt" / f"{self.name}-{os.getpid()}",
             )
 

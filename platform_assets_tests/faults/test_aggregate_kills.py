@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from platform_assets.assets.dbt import prepare_dbt_project
+from platform_assets.assets.dbt_project import prepare_dbt_project
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection
 from platform_assets_tests.faults.aggregate_work import Building, in_turn

@@ -19,7 +19,7 @@ from dagster import DagsterEventType
 from platform_assets.assets.aggregates import build_aggregates
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.customer_metrics import customer_metrics
-from platform_assets.assets.dbt import prepare_dbt_project
+from platform_assets.assets.dbt_project import prepare_dbt_project
 from platform_assets.assets.reporting import FORCE_TAG
 from platform_assets.datasets import all_datasets
 from platform_assets.datasets.orders import orders

@@ -19,12 +19,8 @@ import duckdb
 import pytest
 from dbt.cli.main import dbtRunner
 
-from platform_assets.assets.dbt import (
-    HELD_VARIABLE,
-    PARTITIONS_VARIABLE,
-    PROJECT_DIR,
-    prepare_dbt_project,
-)
+from platform_assets.assets.dbt import HELD_VARIABLE, PARTITIONS_VARIABLE
+from platform_assets.assets.dbt_project import PROJECT_DIR, prepare_dbt_project
 from platform_assets.datasets.orders import orders
 from platform_assets.dbt.one_transaction import dbt_on
 from platform_assets.partitions import spans

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from platform_assets.assets import dbt, dbt_tests
+from platform_assets.assets import dbt, dbt_project, dbt_tests
 from platform_assets.assets.aggregate_build import Built, build
+from platform_assets.assets.aggregate_names import KEY_OF
 from platform_assets.assets.aggregate_plan import (
     CLEANED_ORDERS,
     DAILY_SALES,
@@ -18,8 +19,7 @@ from platform_assets.assets.aggregate_plan import (
     Plan,
     plan,
 )
-from platform_assets.assets.aggregates import LakeTranslator
-from platform_assets.datasets.orders import orders
+from platform_assets.cli.lake_tables import target_of
 from platform_assets.provenance import PROVENANCE
 from platform_assets.warehouse import gate, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -32,7 +32,7 @@ OTHERS = ("customers", "products")
 
 @pytest.fixture(scope="module", autouse=True)
 def prepared() -> None:
-    dbt.prepare_dbt_project()
+    dbt_project.prepare_dbt_project()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def publish(shop: Shop, **rows: dict[str, Version]) -> None:
 
 def run(shop: Shop, *days: str, force: bool = False) -> Built:
     """Build days, with the real dbt."""
-    manifest, translator = dbt.load_manifest(), LakeTranslator(orders.partitions)
+    manifest = dbt_project.load_manifest()
 
     def ask(connection: Connection, left_out: frozenset[str]) -> Plan:
         return plan(
@@ -71,14 +71,13 @@ def run(shop: Shop, *days: str, force: bool = False) -> Built:
             left_out=left_out,
         )
 
-    def work(connection: Connection, todo: Plan) -> dbt.DbtOutcome:
+    def work(connection: Connection, todo: Plan) -> dbt_tests.DbtOutcome:
         return dbt.run_dbt(
             connection,
             todo.built,
             todo.held,
             ["--select", *todo.nodes, *(["--full-refresh"] if todo.everything else [])],
             manifest=manifest,
-            translator=translator,
             target=shop.config.scratch / "dbt" / "run",
         )
 
@@ -163,3 +162,38 @@ def test_a_model_that_breaks_stops_all_of_the_run(shop: Shop) -> None:
     after = shop.lake.execute("FROM lake.aggregated.fct_orders ORDER BY ALL").fetchall()
     assert after == before, "the model before it is as it was, too"
     assert set(gate.closed(shop.lake, FCT_ORDERS, [D1, D2])) == {D1}
+
+
+def told(built: Built, asset: str, day: str) -> tuple[int | None, int | None, int | None]:
+    entry = built.entries[asset][day]
+    return entry.rows_added, entry.rows_removed, entry.rows_changed
+
+
+def test_a_publish_tells_what_it_did_to_the_rows_that_were_there(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_day = Version(1, day=0)
+    publish(shop, d1={"a": first_day, "b": first_day, "c": first_day}, d2={"d": B})
+    first = run(shop, D1, D2)
+    assert told(first, FCT_ORDERS, D1) == (3, 0, 0)
+    assert told(first, FCT_ORDERS, D2) == (1, 0, 0)
+    publish(shop, d1={"a": first_day, "b": Version(2, day=0, pence=7), "e": first_day})
+    second = run(shop, D1, D2)
+    assert told(second, FCT_ORDERS, D1) == (1, 1, 1)
+    assert told(second, FCT_ORDERS, D2) == (0, 0, 0), "unchanged"
+    assert told(second, DAILY_SALES, D1) == (0, 0, 1), "one day and currency, another sum"
+    monkeypatch.setattr(
+        "platform_assets.assets.aggregate_plan.project_version", lambda: "another version"
+    )
+    assert told(run(shop, D1, D2), FCT_ORDERS, D1) == (0, 0, 0), "built anew, and the same"
+    assert [
+        (entry.rows_added, entry.rows_removed, entry.rows_changed)
+        for entry in ledger.publishes(shop.lake, FCT_ORDERS, D1)
+    ] == [(3, 0, 0), (1, 1, 1), (0, 0, 0)]
+
+
+def test_rows_are_told_apart_as_the_project_says() -> None:
+    for asset in TABLES:
+        compared = target_of(asset, "argument").table
+        assert compared.key == KEY_OF[asset]
+        assert compared.asset == asset

@@ -9,7 +9,7 @@ import pytest
 
 from platform_assets.assets import aggregate_plan, describe
 from platform_assets.assets.aggregate_plan import Plan
-from platform_assets.assets.dbt import project_version
+from platform_assets.assets.dbt_project import project_version
 from platform_assets.cli.lake_tables import of_dataset, target_of
 from platform_assets.errors import PartitionError, PublishError
 from platform_assets.pipeline.rollback import Done, roll_back

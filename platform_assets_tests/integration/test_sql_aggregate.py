@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from platform_assets.assets.dbt import PROJECT_DIR
+from platform_assets.assets.dbt_project import PROJECT_DIR
 from platform_assets_tests.integration.order_versions import (
     D1,
     D2,

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from platform_assets.assets import dbt
+from platform_assets.assets.dbt_tests import DbtOutcome
 
 
 class Runner:
@@ -39,12 +40,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(dbt, "TARGET_DIR", tmp_path)
     (tmp_path / "partial_parse.msgpack").write_bytes(b"")
 
-    def start(outcome: Any) -> dbt.DbtOutcome:
+    def start(outcome: Any) -> DbtOutcome:
         monkeypatch.setattr(Runner, "outcome", outcome)
         with duckdb.connect(":memory:") as engine:
-            return dbt.run_dbt(
-                engine, [], [], [], manifest={}, translator=Any, target=tmp_path / "runs" / "one"
-            )
+            return dbt.run_dbt(engine, [], [], [], manifest={}, target=tmp_path / "runs" / "one")
 
     return start
 

@@ -6,11 +6,19 @@ A change here is a change for everybody who selects assets or watches checks by 
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_dbt import dbt_assets
 
-from platform_assets.assets.dbt import prepare_dbt_project
+from platform_assets.assets import dbt_project
+from platform_assets.assets.dbt_project import prepare_dbt_project
+from platform_assets.assets.dbt_specs import read_specs
+from platform_assets.assets.dbt_translation import LakeTranslator
 from platform_assets_tests.conftest import Installation
 
 ASSETS = {
@@ -176,3 +184,36 @@ def test_the_public_names(defs: dg.Definitions) -> None:
 
 def test_the_definitions_are_valid(defs: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(defs)
+
+
+def test_loading_the_definitions_loads_no_dbt(installation: Installation) -> None:
+    """It is two thirds of what a start of any process would cost."""
+    prepare_dbt_project()
+    code = (
+        "import sys, platform_assets.definitions; "
+        "print([m for m in ('dbt.cli', 'dagster_dbt') if m in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=installation.root, capture_output=True, check=True
+    )
+    assert loaded.stdout.decode().strip() == "[]"
+
+
+def test_models_are_what_dagster_dbt_makes_of_them() -> None:
+    prepare_dbt_project()
+    manifest = dbt_project.load_manifest()
+
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=LakeTranslator())
+    def made() -> Iterator[Any]:
+        yield from ()
+
+    read = read_specs(dbt_project.load_translation(), lambda _: None)
+    assert {each.key for each in read.assets} == {each.key for each in made.specs}
+    for spec in read.assets:
+        theirs = made.get_asset_spec(spec.key)
+        own = ("dagster_dbt/manifest", "dagster_dbt/dagster_dbt_translator")
+        assert spec.metadata == {k: v for k, v in theirs.metadata.items() if k not in own}
+        assert {d.asset_key for d in spec.deps} == {d.asset_key for d in theirs.deps}
+        for name in ("description", "group_name", "code_version", "tags", "owners"):
+            assert getattr(spec, name) == getattr(theirs, name), name
+    assert sorted(read.checks, key=lambda c: c.key) == sorted(made.check_specs, key=lambda c: c.key)

@@ -199,7 +199,7 @@ def test_files_are_compressed_as_decided(site: Site) -> None:
 def test_a_new_catalog_that_is_locked_for_a_moment_is_opened_all_the_same(
     lake_config: LakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lake_config.catalog.parent.mkdir(parents=True)
+    lake_config.catalog.unlink()
     holder = sqlite3.connect(lake_config.catalog)
     holder.execute("BEGIN EXCLUSIVE")
     attempts: list[int] = []
