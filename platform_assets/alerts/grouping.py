@@ -41,8 +41,8 @@ class Groups:
             if (kept := tuple(each for each in all_of_it if each.at > now - remember))
         }
         self.members: dict[str, dict[str, None]] = defaultdict(dict)
-        for print_, problem in self.problems.items():
-            self.members[problem.incident][print_] = None
+        for key, problem in self.problems.items():
+            self.members[problem.incident][key] = None
         self._by_key = {each.key: each.id for each in self.incidents.values()}
         self._coming: dict[str, Signal] = {}
         self.finished: list[tuple[Incident, tuple[Problem, ...]]] = []
@@ -66,7 +66,7 @@ class Groups:
 
     def of(self, incident: Incident) -> list[Problem]:
         """The problems of an incident, the root first, then the oldest."""
-        found = [self.problems[print_] for print_ in self.members[incident.id]]
+        found = [self.problems[key] for key in self.members[incident.id]]
         root = incident.root
         return sorted(
             found,
@@ -120,15 +120,15 @@ class Groups:
         return (incident.id,)
 
     def _opened(self, signal: Signal) -> Iterable[str]:
-        print_ = problem_key(signal)
+        key = problem_key(signal)
         own = self._key(signal)
         incident = self._open_of(own)
-        awaited = self._open_of(_awaiting(print_))
+        awaited = self._open_of(_awaiting(key))
         left: tuple[str, ...] = ()
         if awaited is not None and incident is None:
             # Its effects were noticed before it: it becomes the root of their incident.
             del self._by_key[awaited.key]
-            incident = replace(awaited, key=own, root=print_)
+            incident = replace(awaited, key=own, root=key)
             self._put(incident)
         elif awaited is not None and incident is not None and not awaited.told:
             left = self._merge(awaited, incident)
@@ -161,9 +161,9 @@ class Groups:
         return (target.id,)
 
     def _merge(self, gone: Incident, into: Incident) -> tuple[str, ...]:
-        for print_ in self.members.pop(gone.id, {}):
-            self.problems[print_] = replace(self.problems[print_], incident=into.id)
-            self.members[into.id][print_] = None
+        for key in self.members.pop(gone.id, {}):
+            self.problems[key] = replace(self.problems[key], incident=into.id)
+            self.members[into.id][key] = None
         self._put(replace(into, signals=into.signals + gone.signals))
         self._drop(gone)
         return (into.id,)
@@ -238,7 +238,7 @@ class Groups:
         incident = self.incidents.get(identity)
         if incident is None:
             return
-        problems = [self.problems[print_] for print_ in self.members[identity]]
+        problems = [self.problems[key] for key in self.members[identity]]
         if not problems:
             self._drop(incident)
             return
