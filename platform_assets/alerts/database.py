@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,8 +20,26 @@ import sqlalchemy as sa
 from platform_assets.errors import SettingsError
 
 BUSY_SECONDS = 30.0
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 METADATA = sa.MetaData()
 """Every module's tables: each is declared beside the code that writes it."""
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A moment, to the microsecond: kept as a number, so that the earliest can be asked for."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: object) -> int | None:
+        """As it is kept: microseconds since 1970."""
+        del dialect
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: object) -> datetime | None:
+        """As it is used (UTC)."""
+        del dialect
+        return None if value is None else _EPOCH + value * _MICROSECOND
 
 
 class Database:
@@ -50,6 +69,7 @@ class Database:
                 plain.execute("PRAGMA journal_mode=wal")
             with self.transaction() as connection:
                 METADATA.create_all(connection)
+            self._made = set(METADATA.tables)
         except (sqlite3.Error, sa.exc.DBAPIError) as error:
             raise SettingsError(
                 "The database of alerts and heartbeats cannot be opened",
@@ -58,6 +78,18 @@ class Database:
                 found=str(getattr(error, "orig", error)),
                 fix="move the file away, or point PLATFORM_ASSETS_DATA_DIR at another folder",
             ) from None
+
+    def ensure(self, *tables: sa.Table) -> None:
+        """Make tables that are missing: whose module was imported after the database was opened.
+
+        Args:
+            tables: Tables of ``METADATA``.
+        """
+        missing = [each for each in tables if each.name not in self._made]
+        if missing:
+            with self.transaction() as connection:
+                METADATA.create_all(connection, missing)
+            self._made |= {each.name for each in missing}
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:

@@ -51,7 +51,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """Its place among the others, to compare by."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {each: number for number, each in enumerate(Severity)}
 
 
 class Standing(StrEnum):

@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from platform_assets.cli import ROOT
+from platform_assets.cli.alerts import alerts_app
 from platform_assets.cli.checks import checks_app
 from platform_assets.cli.connections import connections_app
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="A data platform on Dagster: every row accounted for.",
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(checks_app, name="checks")
 app.add_typer(freshness_app, name="freshness")

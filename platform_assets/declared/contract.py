@@ -16,8 +16,8 @@ from pydantic import Field as ModelField
 from pydantic import create_model
 
 from platform_assets.contracts import Contract, Field
-from platform_assets.declared.checking import Strict, checked, mapping_at
-from platform_assets.declared.document import Document, Place, shown
+from platform_assets.documents.checking import Strict, checked, mapping_at
+from platform_assets.documents.document import Document, Place, shown
 from platform_assets.errors import ContractError
 
 TYPES: dict[str, type] = {t.__name__: t for t in (str, int, float, bool, date, datetime)}

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from platform_assets.declared.checking import Strict
 from platform_assets.declared.statistics import CalendarOptions
+from platform_assets.documents.checking import Strict
 from platform_assets.quality.policy import Calendar, Event
 from platform_assets.quality.promise import Freshness
 from platform_assets.quality.promise_values import SPAN, span_of

@@ -16,7 +16,7 @@ from typing import Any, cast, get_type_hints
 from pydantic import Field as ModelField
 from pydantic import create_model
 
-from platform_assets.declared.checking import Strict
+from platform_assets.documents.checking import Strict
 from platform_assets.sources.base import WindowSource
 
 _SOURCES = "platform_assets.sources"

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platform_assets.declared.document import Document, read_document
+from platform_assets.documents.document import Document, read_document
 from platform_assets.errors import ContractError
 
 if TYPE_CHECKING:

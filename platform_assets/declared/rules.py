@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from platform_assets.contracts import RulePolicy
-from platform_assets.declared.checking import Strict
-from platform_assets.declared.document import Document, Place
+from platform_assets.documents.checking import Strict
+from platform_assets.documents.document import Document, Place
 from platform_assets.errors import ContractError
 
 

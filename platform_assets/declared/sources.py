@@ -19,9 +19,7 @@ from pydantic import Field
 from platform_assets.contracts import Contract
 from platform_assets.dataset import DEFAULT_MAX_BAD_SHARE, Dataset
 from platform_assets.declared import pins
-from platform_assets.declared.checking import Strict, checked, mapping_at
 from platform_assets.declared.contract import FLAGS, contract_class
-from platform_assets.declared.document import Document, Place, read_document, shown
 from platform_assets.declared.freshness import FreshnessOptions
 from platform_assets.declared.kinds import (
     KINDS,
@@ -33,6 +31,8 @@ from platform_assets.declared.kinds import (
 )
 from platform_assets.declared.rules import RuleOptions, policies
 from platform_assets.declared.statistics import StatisticsOptions
+from platform_assets.documents.checking import Strict, checked, mapping_at
+from platform_assets.documents.document import Document, Place, read_document, shown
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.warehouse.picking import AGE, age_of

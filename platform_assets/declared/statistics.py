@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from platform_assets.declared.checking import Strict
+from platform_assets.documents.checking import Strict
 from platform_assets.quality.policy import Calendar, Event, Statistics
 
 _USUAL = Statistics()

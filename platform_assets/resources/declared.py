@@ -22,10 +22,10 @@ from dotenv import dotenv_values
 from pydantic import Field, create_model
 
 from platform_assets.declared.catalogue import declared_sources
-from platform_assets.declared.checking import FromEnvironment, Strict, checked, mapping_at
-from platform_assets.declared.document import Document, Place
 from platform_assets.declared.kinds import named
 from platform_assets.declared.sources import Sources
+from platform_assets.documents.checking import FromEnvironment, Strict, checked, mapping_at
+from platform_assets.documents.document import Document, Place
 from platform_assets.errors import SettingsError
 from platform_assets.resources.connections import ConnectionResource, FolderResource
 from platform_assets.settings import load_settings

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from platform_assets.contracts import compile_contract
 from platform_assets.declared.contract import contract_class
-from platform_assets.declared.document import parse_document
+from platform_assets.documents.document import parse_document
 from platform_assets.scaffold import propose, render_pinned
 from platform_assets_tests.unit.scaffold.support import (
     judge,

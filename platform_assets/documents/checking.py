@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from platform_assets.declared.document import Document, Place, shown
+from platform_assets.documents.document import Document, Place, shown
 from platform_assets.errors import PlatformError, SettingsError
 
 M = TypeVar("M", bound=BaseModel)

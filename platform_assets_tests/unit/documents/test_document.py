@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platform_assets.declared.document import Document, parse_document, read_document, shown
+from platform_assets.documents.document import Document, parse_document, read_document, shown
 from platform_assets.errors import SettingsError
 from platform_assets.scaffold.pinned import _scalar
 
