@@ -104,6 +104,7 @@ def record(database: Database, durations: Iterable[Duration]) -> None:
     rows = [vars(each) for each in durations]
     if not rows:
         return
+    database.ensure(_DURATIONS)
     with database.transaction() as connection:
         connection.execute(insert(_DURATIONS).on_conflict_do_nothing(), rows)
         for what, size in {(row["what"], row["size"]) for row in rows}:
@@ -125,6 +126,7 @@ def usual(database: Database, what: str, size: int) -> Usual | None:
         what: The asset's key, or ``<job>.<step>``.
         size: Of how many partitions, about.
     """
+    database.ensure(_DURATIONS)
     with database.transaction() as connection:
         seconds: Sequence[float] = connection.scalars(
             sa.select(_DURATIONS.c.seconds).where(

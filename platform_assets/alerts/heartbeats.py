@@ -7,12 +7,12 @@ Belongs here: the table, writing and reading it. Does not belong here: what is d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from platform_assets.alerts.database import METADATA, Database
+from platform_assets.alerts.database import METADATA, Database, Moment
 
 ALERT_LOOP = "alerts"
 """The loop that collects and delivers alerts."""
@@ -27,7 +27,7 @@ _BEATS = sa.Table(
     "heartbeats",
     METADATA,
     sa.Column("name", sa.String, primary_key=True),
-    sa.Column("at", sa.Float, nullable=False, comment="seconds since 1970"),
+    sa.Column("at", Moment, nullable=False),
     sa.Column("every", sa.Float, nullable=False, comment="seconds"),
 )
 
@@ -65,7 +65,8 @@ def beat(database: Database, name: str, every: timedelta, now: datetime) -> None
         every: How often it beats.
         now: The time.
     """
-    row = {"at": now.timestamp(), "every": every.total_seconds()}
+    row = {"at": now, "every": every.total_seconds()}
+    database.ensure(_BEATS)
     with database.transaction() as connection:
         connection.execute(
             insert(_BEATS)
@@ -76,12 +77,10 @@ def beat(database: Database, name: str, every: timedelta, now: datetime) -> None
 
 def beats(database: Database) -> list[Beat]:
     """Everybody's newest sign of life, by name."""
+    database.ensure(_BEATS)
     with database.transaction() as connection:
         rows = connection.execute(sa.select(_BEATS).order_by(_BEATS.c.name)).all()
-    return [
-        Beat(row.name, datetime.fromtimestamp(row.at, UTC), timedelta(seconds=row.every))
-        for row in rows
-    ]
+    return [Beat(row.name, row.at, timedelta(seconds=row.every)) for row in rows]
 
 
 def forget(database: Database, name: str) -> bool:
@@ -94,5 +93,6 @@ def forget(database: Database, name: str) -> bool:
     Returns:
         Whether it was on the list.
     """
+    database.ensure(_BEATS)
     with database.transaction() as connection:
         return connection.execute(sa.delete(_BEATS).where(_BEATS.c.name == name)).rowcount > 0
