@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from platform_assets.alerts.database import METADATA, Database, Moment
+from platform_assets.alerts.signals import Kind, Signal
 
 ALERT_LOOP = "alerts"
 """The loop that collects and delivers alerts."""
@@ -20,6 +21,11 @@ WATCHDOG = "watchdog"
 """The process that watches the loop."""
 MISSED = 3
 """Beats in a row that are missed by who has stopped."""
+_STOPPED = {
+    ALERT_LOOP: "the alert loop has stopped: nothing else that is wrong is told",
+    WATCHDOG: "the watchdog has stopped: nobody would tell if the alert loop did",
+}
+_COMMANDS = {ALERT_LOOP: "dagster-daemon run", WATCHDOG: "platform-assets watchdog"}
 GRACE = timedelta(seconds=30)
 """How long a beat may be late for other reasons: a busy machine, a locked file."""
 
@@ -81,6 +87,42 @@ def beats(database: Database) -> list[Beat]:
     with database.transaction() as connection:
         rows = connection.execute(sa.select(_BEATS).order_by(_BEATS.c.name)).all()
     return [Beat(row.name, row.at, timedelta(seconds=row.every)) for row in rows]
+
+
+def expect(database: Database, name: str, every: timedelta, now: datetime) -> None:
+    """Wait for somebody to beat from now on; who has done so already is left as it is.
+
+    Args:
+        database: Where it is kept.
+        name: Who.
+        every: How often it is to beat.
+        now: The time.
+    """
+    database.ensure(_BEATS)
+    with database.transaction() as connection:
+        connection.execute(
+            insert(_BEATS)
+            .values(name=name, at=now, every=every.total_seconds())
+            .on_conflict_do_nothing()
+        )
+
+
+def process(name: str) -> str:
+    """The subject of problems of somebody who beats."""
+    return f"process/{name}"
+
+
+def silent(beat: Beat) -> Signal:
+    """The signal that somebody has been silent for too long."""
+    return Signal(
+        kind=Kind.HEARTBEAT,
+        subject=process(beat.name),
+        at=beat.at,
+        title=_STOPPED.get(beat.name, "it has stopped"),
+        detail=f"expected: a sign of life every {beat.every.total_seconds():.0f} s\n"
+        f"found: none since {beat.at:%Y-%m-%d %H:%M:%S} UTC",
+        command=_COMMANDS.get(beat.name, ""),
+    )
 
 
 def forget(database: Database, name: str) -> bool:
