@@ -22,11 +22,9 @@ from platform_assets.alerts.book import Book
 from platform_assets.alerts.database import Database
 from platform_assets.alerts.signals import Kind, Signal
 from platform_assets.assets.build import build_definitions
-from platform_assets.assets.datasets import LAKE_KEY
 from platform_assets.assets.runs import QUIET
 from platform_assets.dataset import Dataset
 from platform_assets.resources import FolderResource, LakeResource
-from platform_assets.sensors.alerting.sensor import build_alerts_sensor
 from platform_assets.settings import load_settings
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.support import Site, things
@@ -50,7 +48,7 @@ class AlertWorld:
     server: HTTPServer
     datasets: Sequence[Dataset] = field(default_factory=lambda: [things()])
     assets: Sequence[dg.AssetsDefinition] = ()
-    jobs: Sequence[dg.JobDefinition] = ()
+    further: dg.Definitions = field(default_factory=dg.Definitions)
     resources: Mapping[str, Any] = field(default_factory=dict)
     # Ahead of the clock of what is run here: nothing that a tick sees is of its future.
     ahead: timedelta = timedelta(0)
@@ -60,9 +58,11 @@ class AlertWorld:
         self.folder = self.installation.root / "delivered"
         (self.folder / "things").mkdir(parents=True, exist_ok=True)
         self.given = {"files": FolderResource(path=str(self.folder)), **self.resources}
-        built = build_definitions(self.datasets, resources=self.given, assets=self.assets)
-        self.definitions = dg.Definitions.merge(built, dg.Definitions(jobs=list(self.jobs)))
-        self.sensor = build_alerts_sensor(self.datasets, LAKE_KEY, clock=lambda: self.now)
+        built = build_definitions(
+            self.datasets, resources=self.given, assets=self.assets, clock=lambda: self.now
+        )
+        self.definitions = dg.Definitions.merge(built, self.further)
+        self.sensor = self.definitions.get_sensor_def("alerts")
         self.server.expect_request("/alerts", method="POST").respond_with_data("")
         self.policy()
 
@@ -133,3 +133,13 @@ class AlertWorld:
             asset_selection=list(keys) or None,
             raise_on_error=False,
         )
+
+
+def begun(kind: Kind, subject: str) -> list[tuple[str, str, str]]:
+    """What is said where one thing begins."""
+    return [("begun", kind, subject)]
+
+
+def recovered(kind: Kind, subject: str) -> list[tuple[str, str, str]]:
+    """What is said where one thing is over."""
+    return [("recovered", kind, subject)]

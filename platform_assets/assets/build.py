@@ -59,7 +59,7 @@ def build_definitions(
         dead_runs,
         build_arrival_sensor(datasets),
         build_changes_sensor(datasets, LAKE_KEY),
-        build_alerts_sensor(datasets, LAKE_KEY),
+        build_alerts_sensor(datasets, LAKE_KEY, promised, clock),
     ]
     lineage.note([*built, *assets])
     # A replay makes runs of the assets that are defined with it.

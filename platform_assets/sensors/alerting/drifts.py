@@ -19,7 +19,7 @@ from platform_assets.sensors.alerting.world import Collected, World, over
 from platform_assets.sql import quote_literal
 from platform_assets.warehouse.lake import Connection, current_snapshot
 from platform_assets.warehouse.schemas import DRIFTS
-from platform_assets.warehouse.tables import LEDGER, ensure_platform_tables, was_filled
+from platform_assets.warehouse.tables import LEDGER, was_filled
 
 BLOCKED = "blocked"
 
@@ -52,7 +52,6 @@ def collect(world: World, cursor: str | None) -> Collected:
         cursor: The snapshot that was looked at last.
     """
     lake = world.lake
-    ensure_platform_tables(lake)
     end = current_snapshot(lake)
     if cursor is not None and end <= int(cursor):
         return Collected()

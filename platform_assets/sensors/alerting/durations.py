@@ -16,12 +16,11 @@ from platform_assets.alerts import durations
 from platform_assets.alerts.database import Database
 from platform_assets.alerts.durations import Duration, size_of
 from platform_assets.alerts.signals import Kind, Severity, Signal
+from platform_assets.quality.sla import SLA_METADATA
 from platform_assets.sensors.alerting.runs import partition_label, planned_assets
 from platform_assets.sensors.alerting.wording import in_words
 from platform_assets.sensors.alerting.world import Collected, World, transitions
 
-SLA_METADATA = "platform_assets/sla_seconds"
-"""Metadata of an asset's definition: within how many seconds a partition of it is to be built."""
 MINIMUM_HISTORY = 5
 PAGE = 100
 FIRST_LOOK = 500

@@ -10,7 +10,6 @@ from platform_assets.quality import findings
 from platform_assets.quality.findings import Finding
 from platform_assets.sensors.alerting.world import Collected, World, transitions
 from platform_assets.warehouse.lake import current_snapshot
-from platform_assets.warehouse.tables import ensure_platform_tables
 
 _SEVERITIES = {"error": Severity.ERROR, "warn": Severity.WARN}
 
@@ -22,7 +21,6 @@ def collect(world: World, cursor: str | None) -> Collected:
         world: What there is to look at.
         cursor: The snapshot that was looked at last: nothing changes without another one.
     """
-    ensure_platform_tables(world.lake)
     end = str(current_snapshot(world.lake))
     if cursor == end:
         return Collected()

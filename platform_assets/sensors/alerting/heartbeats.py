@@ -23,7 +23,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from platform_assets.alerts.database import Database
-from platform_assets.alerts.heartbeats import ALERT_LOOP, Beat, beats
+from platform_assets.alerts.heartbeats import ALERT_LOOP, beats, process, silent
 from platform_assets.alerts.signals import Kind, Signal
 from platform_assets.sensors.alerting.wording import plural, without_values
 from platform_assets.sensors.alerting.world import Collected, World, transitions
@@ -66,24 +66,6 @@ class Heartbeats:
             # This is the loop.
             if each.name != ALERT_LOOP and each.is_silent(world.now):
                 yield silent(each)
-
-
-def process(name: str) -> str:
-    """The subject of problems of somebody who beats."""
-    return f"process/{name}"
-
-
-def silent(beat: Beat) -> Signal:
-    """The signal that somebody has been silent for too long."""
-    return Signal(
-        kind=Kind.HEARTBEAT,
-        subject=process(beat.name),
-        at=beat.at,
-        title=f"the {beat.name} process has stopped",
-        detail=f"expected: a sign of life every {beat.every.total_seconds():.0f} s\n"
-        f"found: none since {_moment(beat.at)}",
-        command=f"platform-assets {beat.name}",
-    )
 
 
 def _daemons(world: World) -> Iterator[Signal]:

@@ -18,7 +18,6 @@ from platform_assets.sources.base import Access
 from platform_assets.sources.change_source import Lag, TellsLag
 from platform_assets.sources.retrying import ONCE, Guard
 from platform_assets.warehouse import cursors
-from platform_assets.warehouse.tables import ensure_platform_tables
 
 EVERY = timedelta(seconds=60)
 """A source is asked no more often: it is somebody else's server."""
@@ -38,7 +37,6 @@ def collect(world: World, cursor: str | None) -> Collected:
     known = world.of(Kind.STREAM_LAG)
     if not watched:
         return Collected(transitions([], known.values(), world.now))
-    ensure_platform_tables(world.lake)
     present, asked = [], set()
     for dataset in watched:
         lag = _ask(world, dataset)

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from platform_assets.alerts.book import Book, Delivered
+from platform_assets.alerts.book import Book
+from platform_assets.alerts.delivery import Delivered
 from platform_assets.alerts.heartbeats import ALERT_LOOP, beat
 from platform_assets.alerts.routing import Policy
 from platform_assets.alerts.signals import Kind, Signal

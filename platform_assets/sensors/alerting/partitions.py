@@ -22,7 +22,6 @@ from platform_assets.sensors.alerting.world import Collected, World
 from platform_assets.warehouse import gate, ledger_feed
 from platform_assets.warehouse.ledger import UPSTREAM, Status
 from platform_assets.warehouse.ledger_feed import Attempt, Position
-from platform_assets.warehouse.tables import ensure_platform_tables
 
 SOURCE = "source"
 CLEANED = "cleaned/"
@@ -37,7 +36,6 @@ def collect(world: World, cursor: str | None) -> Collected:
         cursor: How far the ledger was read.
     """
     lake = world.lake
-    ensure_platform_tables(lake)
     reading = _Reading(world)
     if cursor is None:
         # The end first: what is written meanwhile is then seen twice, and not missed.

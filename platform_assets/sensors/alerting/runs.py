@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import duckdb
+from dagster._core.events import JobFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -32,6 +33,7 @@ from platform_assets.sensors.alerting.world import Collected, World, over
 
 PAGE = 200
 ENDED_LOOKED_AT = 100
+ROUND_SECONDS = 30
 # How long Dagster takes at most, after a failure, to write down whether it will try again.
 DECIDED_AFTER = timedelta(seconds=60)
 _WRITTEN_BY_US = "platform_assets.errors."
@@ -168,9 +170,7 @@ def _failures(
     entries = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
     if entries:
         return [_of_step(entry, planned) for entry in entries]
-    told = event.get_dagster_event().job_failure_data
-    text = event.message if told.error is None else told.error.message
-    text = without_values(text)
+    text = _of_run(event)
     if not planned:
         return [_Failure((), text, of_partitions=False)]
     done = {
@@ -180,6 +180,15 @@ def _failures(
     }
     assets = [name for step, names in planned.items() if step not in done for name in names]
     return [_Failure(tuple(assets or next(iter(planned.values()))), text, of_partitions=False)]
+
+
+def _of_run(event: dg.EventLogEntry) -> str:
+    """What is said of a run that failed as a whole, such as by whoever found its process gone."""
+    failed = event.get_dagster_event()
+    told = failed.event_specific_data
+    error = told.error if isinstance(told, JobFailureData) else None
+    text = failed.message or event.user_message if error is None else error.message
+    return without_values(text)
 
 
 def _of_step(entry: dg.EventLogEntry, planned: dict[str, tuple[str, ...]]) -> _Failure:
@@ -202,8 +211,12 @@ def _of_step(entry: dg.EventLogEntry, planned: dict[str, tuple[str, ...]]) -> _F
 
 def _ended(world: World) -> Iterable[Signal]:
     """Failures of runs that are over by now."""
-    known = list(world.of(Kind.RUN_FAILED).values())[:ENDED_LOOKED_AT]
-    return [over(each, world.now) for each in known if _is_over(world, each)]
+    known = list(world.of(Kind.RUN_FAILED).values())
+    # Of very many, others are looked at each time.
+    rounds = -(-len(known) // ENDED_LOOKED_AT) or 1
+    first = int(world.now.timestamp()) // ROUND_SECONDS % rounds * ENDED_LOOKED_AT
+    looked_at = known[first : first + ENDED_LOOKED_AT]
+    return [over(each, world.now) for each in looked_at if _is_over(world, each)]
 
 
 def _is_over(world: World, problem: Signal) -> bool:

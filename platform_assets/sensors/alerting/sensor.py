@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 
@@ -22,6 +22,7 @@ from platform_assets.alerts.routing import Policy
 from platform_assets.alerts.signals import Kind, Signal
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
+from platform_assets.pipeline.freshness import Promised
 from platform_assets.resources import ConnectionResource, LakeResource
 from platform_assets.sensors.alerting import (
     backfills,
@@ -34,6 +35,7 @@ from platform_assets.sensors.alerting import (
     runs,
 )
 from platform_assets.sensors.alerting.durations import Durations
+from platform_assets.sensors.alerting.freshness import Freshness
 from platform_assets.sensors.alerting.heartbeats import Heartbeats
 from platform_assets.sensors.alerting.loop import INTERVAL, go_round
 from platform_assets.sensors.alerting.world import Assets, Collector, World, over
@@ -45,13 +47,14 @@ NAME = "alerts"
 _POLICY = "policy"
 
 
-def collectors_of(database: Database) -> dict[str, Collector]:
+def collectors_of(database: Database, promised: Sequence[Promised]) -> dict[str, Collector]:
     """Everybody who looks, by name, in the order in which they do.
 
     What follows from something is looked for before it: by then what it follows from is written.
 
     Args:
         database: Where heartbeats and durations are kept.
+        promised: The assets of which freshness is promised.
     """
     return {
         "checks": checks.collect,
@@ -59,6 +62,7 @@ def collectors_of(database: Database) -> dict[str, Collector]:
         "partitions": partitions.collect,
         "drifts": drifts.collect,
         "findings": findings.collect,
+        "freshness": Freshness(promised),
         "breakers": breakers.collect,
         "backfills": backfills.collect,
         "heartbeats": Heartbeats(database),
@@ -73,7 +77,7 @@ class _Loop:
 
     datasets: Mapping[str, Dataset]
     lake_key: str
-    further: Mapping[str, Collector]
+    promised: Sequence[Promised]
     clock: Callable[[], datetime]
     policy: Policy | None = None
     assets: Assets | None = None
@@ -103,7 +107,7 @@ class _Loop:
         ) as world:
             done = go_round(
                 world,
-                {**collectors_of(book.database), **self.further},
+                collectors_of(book.database, self.promised),
                 book,
                 policy,
                 further=_about_policy(mistake, world),
@@ -123,26 +127,21 @@ class _Loop:
         return self.policy, ""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def build_alerts_sensor(
     datasets: Sequence[Dataset],
     lake_key: str,
-    further: Mapping[str, Collector] | None = None,
-    *,
-    clock: Callable[[], datetime] = _utc_now,
+    promised: Sequence[Promised],
+    clock: Callable[[], datetime],
 ) -> dg.SensorDefinition:
     """The sensor that tells of what is wrong.
 
     Args:
         datasets: All datasets.
         lake_key: The lake's resource key.
-        further: Further collectors, by name.
+        promised: The assets of which freshness is promised.
         clock: The time (with a time zone).
     """
-    loop = _Loop({each.name: each for each in datasets}, lake_key, further or {}, clock)
+    loop = _Loop({each.name: each for each in datasets}, lake_key, promised, clock)
     keys = {
         lake_key,
         *(each.source.connection for each in datasets if isinstance(each.source, TellsLag)),

@@ -21,6 +21,7 @@ from platform_assets.alerts.signals import Kind, Signal, Standing
 from platform_assets.dataset import Dataset
 from platform_assets.sources.breaker import BreakerStore
 from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.tables import ensure_platform_tables
 
 LAYERS = ("raw", "cleaned", "quarantine", "history", "aggregated")
 
@@ -123,12 +124,14 @@ class World:
 
     @cached_property
     def lake(self) -> Connection:
-        """The open lake.
+        """The open lake, with the platform's tables.
 
         Raises:
             SettingsError: It cannot be opened.
         """
-        return self._held.enter_context(self.open_lake())
+        opened = self._held.enter_context(self.open_lake())
+        ensure_platform_tables(opened)
+        return opened
 
     def of(self, kind: Kind) -> dict[str, Signal]:
         """The open problems of a kind, by fingerprint."""
