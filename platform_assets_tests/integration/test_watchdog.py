@@ -127,6 +127,7 @@ def test_what_dagster_says_of_its_daemons(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = installation.root / "dagster_home"
+    monkeypatch.setattr("platform_assets.cli.watchdog.ASK_SECONDS", 120.0)
     # DAGSTER_HOME is not even there.
     assert ask_dagster().startswith("Dagster's database cannot be asked: ")
     home.mkdir()

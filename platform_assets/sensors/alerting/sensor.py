@@ -7,8 +7,6 @@ Where the policy cannot be read, the last one that could be is followed, or else
 that is told too: a mistake in the file must not be what keeps everybody from hearing of anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
