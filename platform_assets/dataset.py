@@ -25,6 +25,7 @@ from platform_assets.partitions import Daily, Partitions, Unpartitioned
 from platform_assets.provenance import DELETED_AT_COLUMN, PARTITION_COLUMN, PERIOD, PROVENANCE
 from platform_assets.quality.policy import CHECKS, Statistics
 from platform_assets.quality.promise import Freshness
+from platform_assets.quality.sla import examine_sla
 from platform_assets.sources.change_source import AnySource, ChangeSource
 
 DEFAULT_MAX_BAD_SHARE = 0.10
@@ -48,6 +49,8 @@ class Dataset:
             (``use_last_good``), for a source that is known to forget what it has delivered.
         drift: What is done about each kind of change of the source's schema.
         freshness: What is promised of how fresh its cleaned rows are; None: nothing.
+        sla: How long a step may take for a partition before that is told; None: only what is
+            unusual is.
         statistics: How its partitions are compared with their history.
         rules: What is done about single rules, by the rule's name: another severity than the
             column's, and how many broken rows of a partition alert, or block it.
@@ -73,6 +76,7 @@ class Dataset:
     on_failed_upstream: Literal["refuse", "use_last_good"] = "refuse"
     drift: DriftPolicy = field(default_factory=DriftPolicy)
     freshness: Freshness | None = None
+    sla: timedelta | None = None
     statistics: Statistics = field(default_factory=Statistics)
     rules: Mapping[str, RulePolicy] = field(default_factory=dict)
     unique_across: tuple[str, ...] = ()
@@ -120,6 +124,8 @@ class Dataset:
         object.__setattr__(self, "owners", tuple(self.owners))
         if isinstance(self.source, ChangeSource):
             self._examine_changes(self.source)
+        if self.sla is not None:
+            examine_sla(f"dataset {self.name}", self.sla)
         if self.freshness is not None:
             rules = [rule.name for rule in self.compiled.rules]
             self.freshness.examine(f"dataset {self.name}", self.partitions, rules)

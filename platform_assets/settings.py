@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
         description="Where people reach Dagster's UI: links in messages begin with it.",
     )
+    ping_url: Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)] = Field(
+        None,
+        description="Address outside that the watchdog calls after each healthy round; below it, "
+        "/fail after any other.",
+    )
     memory_limit: str = Field(
         "600MB",
         pattern=r"^\d+(\.\d+)?\s*([KMGT]i?B)$",

@@ -14,6 +14,9 @@ import psutil
 PID_TAG = "platform_assets/worker_pid"
 CREATED_TAG = "platform_assets/worker_created"
 HOST_TAG = "platform_assets/worker_host"
+COMMAND_TAG = "platform_assets/command"
+"""The command that a run was made by; what a sensor or the UI asked for has none."""
+BACKFILL = "backfill"
 # A process number is used again; its time of creation tells two apart. The clock that it is told
 # by is not exact to the last digit.
 _SAME_CREATION_SECONDS = 1.0

@@ -15,7 +15,9 @@ from typing import Any
 from platform_assets.dataset import Dataset
 from platform_assets.pipeline import BatchReport, Step, clean, load_raw
 from platform_assets.pipeline.touched import touched_partitions
-from platform_assets.warehouse import tables
+from platform_assets.sources.base import Access
+from platform_assets.sources.change_source import Lag, TellsLag
+from platform_assets.warehouse import cursors, tables
 from platform_assets.warehouse.lake import Connection
 from platform_assets_tests.source_tables import BAD, DAYS, Row, row
 
@@ -110,6 +112,13 @@ class Sync:
     def touched(self) -> list[str]:
         """What a sensor sees."""
         return touched_partitions(Step(self.dataset, self.lake, "look", self.connections), DAYS)
+
+    def lag(self) -> Lag:
+        """How far reading is behind."""
+        source, position = self.dataset.source, cursors.current(self.lake, "sales").position
+        assert isinstance(source, TellsLag)
+        assert position is not None
+        return source.lag(Access(self.lake, self.connections), position)
 
     def cleaned(self) -> dict[int, tuple[Any, ...]]:
         """The cleaned rows by key."""

@@ -23,6 +23,7 @@ from platform_assets.assets.quarantine_jobs import build_quarantine_jobs, build_
 from platform_assets.dataset import Dataset
 from platform_assets.datasets import in_reference_order
 from platform_assets.resources import LakeResource
+from platform_assets.sensors.alerting.sensor import build_alerts_sensor
 from platform_assets.sensors.arrival import build_arrival_sensor
 from platform_assets.sensors.changes import build_changes_sensor
 from platform_assets.sensors.dead_runs import dead_runs
@@ -58,6 +59,7 @@ def build_definitions(
         dead_runs,
         build_arrival_sensor(datasets),
         build_changes_sensor(datasets, LAKE_KEY),
+        build_alerts_sensor(datasets, LAKE_KEY, promised, clock),
     ]
     lineage.note([*built, *assets])
     # A replay makes runs of the assets that are defined with it.

@@ -21,6 +21,7 @@ from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.reconcile import RECONCILE
 from platform_assets.pipeline.steps import CONTROL_TOTAL, BatchReport
 from platform_assets.provenance import CHANGE, PROVENANCE
+from platform_assets.quality.sla import SLA_METADATA
 from platform_assets.warehouse import hold
 from platform_assets.warehouse.history import OWN_COLUMNS, history_table
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -122,6 +123,8 @@ def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
         "dagster/table_name": table(dataset.name).replace('"', ""),
         "contract_version": dataset.compiled.version,
     }
+    if dataset.sla is not None and layer in ("raw", "cleaned"):
+        metadata[SLA_METADATA] = dataset.sla.total_seconds()
     if layer == "raw":
         metadata["dagster/column_schema"] = raw_schema(dataset)
     if layer == "cleaned":

@@ -17,6 +17,7 @@ from platform_assets.contracts.frames import SHAPE
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.pipeline.frames import Frame, build_frame
 from platform_assets.pipeline.steps import BatchReport
+from platform_assets.quality.sla import SLA_METADATA
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
 FRAME_KEY = "platform_assets/key"
@@ -102,6 +103,7 @@ def _spec(frame: Frame) -> dg.AssetSpec:
             FRAME_KEY: list(compiled.key),
             "contract": dg.MetadataValue.md(compiled.markdown()),
             **made_from(*frame.upstream),
+            **({SLA_METADATA: frame.sla.total_seconds()} if frame.sla is not None else {}),
         },
     )
     return with_promise(spec, frame.freshness)

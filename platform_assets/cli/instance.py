@@ -17,6 +17,7 @@ import dagster as dg
 from platform_assets.assets.runs import run_assets
 from platform_assets.errors import SettingsError
 from platform_assets.sensors.dead_runs import end_dead_runs
+from platform_assets.workers import BACKFILL, COMMAND_TAG
 
 # What Dagster says of its own interfaces is for whoever upgrades it, not for who runs a command.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -71,4 +72,5 @@ def run_range(
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
         chosen = (selection or dg.AssetSelection.all()).resolve(definitions.resolve_asset_graph())
-        return run_assets(definitions, instance, chosen, keys, force=force, quiet=quiet)
+        tags = {COMMAND_TAG: BACKFILL}
+        return run_assets(definitions, instance, chosen, keys, force=force, quiet=quiet, tags=tags)

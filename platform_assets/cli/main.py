@@ -27,6 +27,7 @@ from platform_assets.cli.diff import diff
 from platform_assets.cli.freshness import freshness_app
 from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.rollback import rollback
+from platform_assets.cli.watchdog_command import watchdog
 from platform_assets.errors import SettingsError
 
 DEMO_START = date(2025, 1, 1)
@@ -46,6 +47,7 @@ app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
 app.command()(diff)
 app.command()(rollback)
+app.command()(watchdog)
 
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
 

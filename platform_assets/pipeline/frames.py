@@ -13,7 +13,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import pandas as pd
@@ -28,6 +28,7 @@ from platform_assets.partitions import UNPARTITIONED_KEY, Daily, Partitions, Unp
 from platform_assets.pipeline.steps import BatchReport, describe
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.quality.promise import Freshness
+from platform_assets.quality.sla import examine_sla
 from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import gate, hold, ledger
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -65,6 +66,7 @@ class Frame:
         on_failed_upstream: What to do where rows of an earlier publish stand upstream and the
             newest attempt failed: ``refuse``, or ``use_last_good``.
         freshness: What is promised of how fresh it is; None: nothing.
+        sla: How long a partition of it may take before that is told; None: only what is unusual is.
         version: Of the function: another one makes all of it stale.
         description: One sentence for the UI.
         owners: Who answers for it.
@@ -81,12 +83,15 @@ class Frame:
     partitions: Partitions = field(default_factory=Unpartitioned)
     on_failed_upstream: gate.OnFailedUpstream = "refuse"
     freshness: Freshness | None = None
+    sla: timedelta | None = None
     version: str = "1"
     description: str = ""
     owners: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a declaration that cannot work, where it is written."""
+        if self.sla is not None:
+            examine_sla(f"frame {self.name}", self.sla)
         if self.freshness is not None:
             rules = [rule.name for rule in self.rules]
             self.freshness.examine(f"frame {self.name}", self.partitions, rules)

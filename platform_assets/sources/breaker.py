@@ -76,6 +76,11 @@ class BreakerState:
     last_failure: str = ""
     generation: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection is left alone, but for the trial that may be on its way."""
+        return self.state != CLOSED
+
 
 @dataclass(frozen=True)
 class Permit:

@@ -17,11 +17,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.sources.base import Access, SourceColumn
-from platform_assets.sources.change_source import ChangeRequest, Changes, Ended
+from platform_assets.sources.change_source import ChangeRequest, Changes, Ended, Lag
 from platform_assets.sources.envelope import ORDER, Envelopes, OnBadLine, Unit
 from platform_assets.sources.log_landing import CHUNK_BYTES, Landing, chunks_of, landing
 
@@ -204,6 +205,28 @@ class DebeziumFiles:
         cursor = _Cursor.parse(request.cursor)
         new = any(not cursor.has_read(n, p.stat()) for n, p in self._files(access).items())
         return frozenset([max(request.loaded)] if new else [])
+
+    def lag(self, access: Access, cursor: str) -> Lag:
+        """Bytes of files that were not read yet, and since when the oldest of them is there.
+
+        Args:
+            access: What to read through.
+            cursor: Where the last load ended.
+
+        Raises:
+            SourceError: There is no such folder.
+        """
+        read = _Cursor.parse(cursor)
+        there = {name: path.stat() for name, path in self._files(access).items()}
+        new = {name: stat for name, stat in there.items() if not read.has_read(name, stat)}
+        if not new:
+            return Lag(None, 0)
+        oldest = min(stat.st_mtime for stat in new.values())
+        size = sum(
+            max(0, stat.st_size - (read.files[name].bytes if name in read.files else 0))
+            for name, stat in new.items()
+        )
+        return Lag(datetime.fromtimestamp(oldest, UTC), size)
 
     def _envelopes(self, access: Access, land: Landing, key: tuple[str, ...]) -> Envelopes:
         return Envelopes(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from platform_assets.errors import SourceError
@@ -192,6 +193,36 @@ class TellsChanges(ChangeSource, Protocol):
         """The partitions of ``request.loaded`` in which something has changed since the cursor.
 
         Where every load brings all that is new, the newest of them stands for all.
+
+        Raises:
+            SourceError: The source cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far reading is behind a change log.
+
+    Attributes:
+        since: When the oldest change that was not read was made (UTC); None: all was read.
+        bytes: Bytes of the log that wait; None: not known.
+    """
+
+    since: datetime | None
+    bytes: int | None = None
+
+
+@runtime_checkable
+class TellsLag(ChangeSource, Protocol):
+    """A change source that can say cheaply how far reading is behind, without reading on."""
+
+    def lag(self, access: Access, cursor: str) -> Lag:
+        """How far reading is behind.
+
+        Args:
+            access: What to read through.
+            cursor: Where the last load ended.
 
         Raises:
             SourceError: The source cannot be read.

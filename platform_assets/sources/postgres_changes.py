@@ -14,11 +14,11 @@ import duckdb
 
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.sources.base import TEXT, Access, SourceColumn
-from platform_assets.sources.change_source import ChangeRequest, Changes
+from platform_assets.sources.change_source import ChangeRequest, Changes, Lag
 from platform_assets.sources.connections import Database
 from platform_assets.sources.decoding import Decoding
 from platform_assets.sources.dialects import Dialect, attached, describe
-from platform_assets.sources.postgres_log import TEMPORARY, LogCursor, LogReading
+from platform_assets.sources.postgres_log import TEMPORARY, LogCursor, LogReading, oldest_change
 from platform_assets.sources.postgres_slot import look_at_slot, look_at_table, lsn
 from platform_assets.sql import quote_literal
 
@@ -138,6 +138,27 @@ class PostgresChanges:
                 self._explain(error)
                 raise
         return frozenset([max(request.loaded)] if new else [])
+
+    def lag(self, access: Access, cursor: str) -> Lag:
+        """Bytes of the server's log that the slot keeps, and of when its oldest change is.
+
+        Args:
+            access: What to read through.
+            cursor: Where the last load ended.
+
+        Raises:
+            SourceError: The database does not answer, or the slot cannot be read.
+        """
+        engine, after = access.engine, LogCursor.parse(cursor).lsn
+        with self._attached(access) as dialect:
+            slot = look_at_slot(engine, dialect, self.slot, self._reader)
+            table = look_at_table(engine, dialect, self.table, (), self._reader)
+            try:
+                oldest = oldest_change(engine, dialect, self, table.written, after)
+            except duckdb.Error as error:
+                self._explain(error)
+                raise
+        return Lag(oldest, max(0, slot.written - slot.confirmed))
 
     def _snapshot(self, reading: LogReading) -> Changes:
         return Changes(

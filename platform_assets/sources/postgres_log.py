@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import duckdb
@@ -165,9 +166,7 @@ class LogReading:
 
     @property
     def _own(self) -> str:
-        """Postgres's SQL that picks the lines that may be of the table."""
-        own = f"starts_with(data, {quote_literal(f'table {self.table.written}: ')})"
-        return f"({own} OR data LIKE 'table %: TRUNCATE: %')"
+        return _own(self.table.written)
 
     def has_changes(self) -> bool:
         """Whether the slot's next changes have some of the table."""
@@ -254,3 +253,38 @@ class LogReading:
         row = self.engine.execute(f"FROM {self.dialect.query(query)}").fetchone()
         assert row is not None  # each of these queries gives a row
         return row
+
+
+def _own(written: str) -> str:
+    """Postgres's SQL that picks the lines that may be of a table."""
+    own = f"starts_with(data, {quote_literal(f'table {written}: ')})"
+    return f"({own} OR data LIKE 'table %: TRUNCATE: %')"
+
+
+def oldest_change(
+    engine: duckdb.DuckDBPyConnection, dialect: Dialect, source: LogSource, written: str, after: int
+) -> datetime | None:
+    """When the oldest change of a table that its slot holds was committed (UTC); None: none.
+
+    Args:
+        engine: The engine.
+        dialect: Of the database.
+        source: What is read.
+        written: The table's name as the log writes it.
+        after: The end of the last transaction that was read.
+    """
+    row = engine.execute(
+        "FROM "
+        + dialect.query(
+            "WITH peeked AS MATERIALIZED (SELECT xid::text AS xid, lsn, data FROM "
+            f"pg_logical_slot_peek_changes({quote_literal(source.slot)}, NULL, "
+            f"{source.max_changes}, {_OPTIONS}) "
+            f"WHERE {_own(written)} OR starts_with(data, 'COMMIT ')) "
+            "SELECT min(substring(data from '[(]at ([0-9-]+ [0-9:.]+)[+]00[)]$')) AS moment "
+            "FROM peeked WHERE starts_with(data, 'COMMIT ') "
+            f"AND (lsn - '0/0')::bigint > {after} "
+            "AND xid IN (SELECT xid FROM peeked WHERE NOT starts_with(data, 'COMMIT '))"
+        )
+    ).fetchone()
+    assert row is not None  # an aggregate has one row
+    return None if row[0] is None else datetime.fromisoformat(row[0]).replace(tzinfo=UTC)

@@ -28,6 +28,7 @@ OnFailedUpstream = Literal["refuse", "use_last_good"]
 """What a consumer does about a partition whose gate is closed while earlier rows of it stand."""
 SHOWN = 20
 _FOUND = re.compile(r"^  found: (.*)$", re.MULTILINE)
+_STOPPED = re.compile(r"([^\s;(]+) ([^\s;]+) is stopped by (\S+) since ")
 
 
 class GateClosedError(PartitionError):
@@ -105,6 +106,21 @@ def whole_table(connection: Connection, asset: str) -> dict[str, ClosedGate]:
     if not any(gate is None or gate.stands for gate in tried.values()):
         return {"": ClosedGate(asset, "(whole table)")}
     return {key: gate for key, gate in tried.items() if gate is not None and gate.stands}
+
+
+def origin(message: str) -> tuple[str, str] | None:
+    """The asset and partition that a refusal is for in the end, however many steps away.
+
+    Args:
+        message: What the ledger says of the refused partition.
+
+    Returns:
+        None where nothing was tried that could have failed.
+    """
+    found = _FOUND.search(message)
+    stopped = _STOPPED.findall(found[1]) if found else []
+    # Of a chain of refusals, the innermost was stopped by something of its own.
+    return next(((asset, key) for asset, key, by in stopped if by != UPSTREAM), None)
 
 
 def require_open(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.sources import change_log
 from platform_assets.sources.change_log import DebeziumFiles
+from platform_assets.sources.change_source import Lag
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
 from platform_assets_tests.conftest import lake_in
@@ -325,6 +327,22 @@ def test_amounts_are_exact(sync_of: SyncOf) -> None:
     sync()
     assert sync.raw("amount") == [("99999999.10",)]
     assert sync.cleaned()[1][1] == Decimal("99999999.10")
+
+
+def test_how_far_reading_is_behind(sync_of: SyncOf) -> None:
+    sync, folder = sync_of()
+    (folder / "1.ndjson").write_text(lines([event("c", 1, 1)]))
+    sync()
+    assert sync.lag() == Lag(None, 0)
+    more = lines([event("u", 1, 2)])
+    with (folder / "1.ndjson").open("a") as file:
+        file.write(more)
+    (folder / "2.ndjson").write_text(more)
+    os.utime(folder / "2.ndjson", (1_750_000_000, 1_750_000_000))
+    oldest = datetime.fromtimestamp(1_750_000_000, UTC)
+    assert sync.lag() == Lag(oldest, 2 * len(more.encode()))
+    sync()
+    assert sync.lag() == Lag(None, 0)
 
 
 def test_a_file_that_was_not_read_yet_is_seen_without_reading_it(sync_of: SyncOf) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -60,8 +61,13 @@ def test_the_table_first_and_then_its_changes(shop_of: Callable[..., Shop]) -> N
     shop.table.put(row(3, note=""))
     shop.table.delete(2)
     assert shop.sync.touched() == [DAYS[-1]]
+    behind = shop.sync.lag()
+    assert behind.bytes
+    assert behind.since is not None
+    assert abs(datetime.now(UTC) - behind.since) < timedelta(minutes=1)
     shop.check()
     assert shop.sync.touched() == []
+    assert shop.sync.lag().since is None
     shop.check()
     assert shop.sync.select("SELECT count(*) FROM lake.raw.sales WHERE _op = 'd'") == [(2,)]
 
