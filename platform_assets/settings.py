@@ -10,7 +10,7 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         "http://localhost:3000",
         pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
         description="Where people reach Dagster's UI: links in messages begin with it.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How logs are written: text, or json: one object a line."
     )
     memory_limit: str = Field(
         "600MB",
