@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -19,7 +20,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from platform_assets.observability import traces
+
 PREFIX = "platform_assets."
+STOP_SECONDS = 10.0
 
 
 @dataclass
@@ -135,7 +139,7 @@ def collecting() -> Iterator[Collector]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     collector = Collector(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield collector
@@ -143,3 +147,22 @@ def collecting() -> Iterator[Collector]:
         server.shutdown()
         server.server_close()
         thread.join(timeout=10)
+
+
+@contextmanager
+def tracing(endpoint: str) -> Iterator[None]:
+    """Runs of this process are traced, until the block ends and all spans are sent."""
+    traces.stop(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        try:
+            yield
+        finally:
+            traces.stop(STOP_SECONDS)
+
+
+@contextmanager
+def traced() -> Iterator[Collector]:
+    """Runs of this process are traced, and their spans collected."""
+    with collecting() as collector, tracing(collector.url):
+        yield collector

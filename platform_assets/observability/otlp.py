@@ -86,16 +86,20 @@ class _Collector(logging.Filter):
         self._told = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Never let the line through; tell of the first one."""
+        """Never let the line through."""
+        self.note_down(record.getMessage())
+        return False
+
+    def note_down(self, reason: str) -> None:
+        """It does not answer; the first time, say so."""
         self.is_down = True
         self.settled.set()
         if not self._told:
             self._told = True
             _LOG.warning(
                 "Traces cannot be sent, and this is said only once; runs go on without them: %s",
-                Redaction.of(os.environ).text(record.getMessage()),
+                Redaction.of(os.environ).text(reason),
             )
-        return False
 
 
 class _Exporter(OTLPSpanExporter):
@@ -301,13 +305,17 @@ class OtlpRecorder:
 
         threading.Thread(target=send, name="traces-flush", daemon=True).start()
         if seconds and not self._collector.is_down and not settled.wait(seconds):
-            self._collector.is_down = True
+            self._collector.note_down(f"the collector did not answer within {seconds:g} s")
 
     def stop(self, seconds: float) -> None:
         """Send what is kept, wait for it so long at most, and keep nothing more."""
         self.flush(seconds)
-        threading.Thread(target=self._provider.shutdown, name="traces-stop", daemon=True).start()
-        logging.getLogger(_EXPORTER_LOG).removeFilter(self._collector)
+
+        def end() -> None:
+            self._provider.shutdown()
+            logging.getLogger(_EXPORTER_LOG).removeFilter(self._collector)
+
+        threading.Thread(target=end, name="traces-stop", daemon=True).start()
 
 
 def _conclude(made: trace.Span, error: str) -> None:
