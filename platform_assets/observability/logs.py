@@ -39,6 +39,8 @@ FIELDS = (
 )
 """On every line, in this order; null where there is none."""
 _ATTRIBUTE = "platform_assets_fields"
+# Two lines that say nothing for each database that Dagster opens.
+_CHATTY = ("alembic",)
 Fields = MutableMapping[str, Any]
 
 
@@ -217,8 +219,9 @@ def _take_over(handler: JsonHandler) -> None:
                 handler.replaced.append((logger, other))
                 logger.propagate = True
     root.addHandler(handler)
-    if root.level > logging.INFO or root.level == logging.NOTSET:
-        root.setLevel(logging.INFO)
+    root.setLevel(logging.INFO)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     structlog.configure(

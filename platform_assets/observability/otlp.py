@@ -50,7 +50,11 @@ from platform_assets.observability.traces import (
 
 SERVICE = "platform_assets"
 _LOG = logging.getLogger(__name__)
-_EXPORTER_LOG = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+# What says that a batch was not sent, and that spans were dropped as too many wait.
+_SDK_LOGS = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk._shared_internal",
+)
 _NANOSECONDS = 1_000_000_000
 
 
@@ -72,7 +76,7 @@ class _Ids(RandomIdGenerator):
 
 
 class _Collector(logging.Filter):
-    """Whether the collector answers, by what the exporter says, which is kept to one line of ours.
+    """Whether the collector answers, by what the SDK says, which is kept to one line of ours.
 
     Attributes:
         is_down: Whether it did not, when it was last tried.
@@ -163,7 +167,8 @@ class OtlpRecorder:
             resource=_resource(), id_generator=self._ids, shutdown_on_exit=False
         )
         self._collector = _Collector()
-        logging.getLogger(_EXPORTER_LOG).addFilter(self._collector)
+        for name in _SDK_LOGS:
+            logging.getLogger(name).addFilter(self._collector)
         self._sender = BatchSpanProcessor(_Exporter(self._collector))
         self._provider.add_span_processor(self._sender)
         self._tracer = self._provider.get_tracer(SERVICE, __version__)
@@ -313,7 +318,8 @@ class OtlpRecorder:
 
         def end() -> None:
             self._provider.shutdown()
-            logging.getLogger(_EXPORTER_LOG).removeFilter(self._collector)
+            for name in _SDK_LOGS:
+                logging.getLogger(name).removeFilter(self._collector)
 
         threading.Thread(target=end, name="traces-stop", daemon=True).start()
 
