@@ -246,6 +246,9 @@ class _RunLog(logging.Handler):
         run.asset, run.partition, run.in_step = "", {}, False
 
     def _end_run(self, run: _Run, event: DagsterEvent, now: float, tags: Mapping[str, str]) -> None:
+        if run.in_step:
+            # It was interrupted, and Dagster tells only of the run.
+            self._end_step(run, event, tags)
         if self._recorder:
             is_good = event.event_type is dg.DagsterEventType.RUN_SUCCESS
             self._recorder.end_run(
@@ -329,7 +332,7 @@ def _of_run(run_id: str, job: str, tags: Mapping[str, str]) -> dict[str, str]:
 
 def _error(event: DagsterEvent) -> str:
     """Why a step failed, without a text that may quote a row's value; empty: it did not."""
-    if event.event_type is dg.DagsterEventType.STEP_SUCCESS:
+    if event.event_type in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.RUN_SUCCESS):
         return ""
     error = getattr(event.event_specific_data, "error", None)
     names: list[str] = []
