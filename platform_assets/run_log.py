@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -34,11 +35,16 @@ from dagster._core.storage.tags import (
 from dagster._loggers import colored_console_logger
 
 from platform_assets.observability import traces
+from platform_assets.observability.output import LINE_FIELDS
 from platform_assets.observability.traces import Recorder
 from platform_assets.settings import load_settings
 
+if TYPE_CHECKING:
+    from platform_assets.observability.logs import RunFields
+
 FLUSH_SECONDS = 2.0
 """The longest that a run waits at its end for a collector."""
+REMEMBERED_RUNS = 100
 TRACE_ID = "trace_id"
 """Metadata of a materialization, and tag of a run, where traces are on."""
 TRACE_TAG = f"platform_assets/{TRACE_ID}"
@@ -126,20 +132,21 @@ class _Run:
 
     Attributes:
         began: When it began, where this process has begun it.
-        fields: What lines carried before.
+        fields: What its lines carry, where they are JSON.
         asset: The assets of the step that is going on.
         partition: The partitions that it is to work on.
         in_step: Whether one is.
     """
 
     began: float | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: RunFields | None = None
     asset: str = ""
     partition: Mapping[str, str] = field(default_factory=dict)
     in_step: bool = False
 
 
 _runs: dict[str, _Run] = {}
+_ended: deque[str] = deque(maxlen=REMEMBERED_RUNS)
 
 
 def _logger(context: dg.InitLoggerContext) -> logging.Logger:
@@ -176,33 +183,41 @@ class _RunLog(logging.Handler):
         self._job = job
         self._recorder = recorder
         self._console = console
-        self._is_json = is_json()
-        # Dagster asks for the logger of a run twice: of its steps, and of what is around them.
-        if run_id not in _runs:
-            self._enter()
 
-    def _enter(self) -> None:
-        run = _runs[self._run_id] = _Run()
-        if self._recorder:
-            self._recorder.enter_run(self._run_id)
-        if self._is_json:
-            from platform_assets.observability import logs
+    def _enter(self) -> _Run | None:
+        """The run; None where it is over: Dagster makes a logger to look at one, too."""
+        if self._run_id in _ended:
+            return None
+        # A run has two loggers, that of its steps and that of what is around them, in any order.
+        if self._run_id not in _runs:
+            fields = None
+            if self._recorder:
+                self._recorder.enter_run(self._run_id)
+            if is_json():
+                from platform_assets.observability.logs import RunFields
 
-            run.fields = logs.bound()
-            logs.rebind({"run_id": self._run_id})
+                fields = RunFields(self._run_id)
+            _runs[self._run_id] = _Run(fields=fields)
+        return _runs[self._run_id]
 
     def _leave(self, run: _Run) -> None:
         del _runs[self._run_id]
+        _ended.append(self._run_id)
         if self._recorder:
             self._recorder.leave_run()
-        if self._is_json:
-            from platform_assets.observability import logs
-
-            logs.rebind(run.fields)
+        if run.fields:
+            run.fields.leave()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Begin what begins with a message, write it, and end what ends with it."""
-        run = _runs.get(self._run_id)
+        try:
+            self._take(record)
+        except Exception:
+            # As every handler does: what is wrong with a log is no reason for a run to fail.
+            self.handleError(record)
+
+    def _take(self, record: logging.LogRecord) -> None:
+        run = self._enter()
         told: dict[str, Any] = getattr(record, "dagster_meta", {})
         event: DagsterEvent | None = told.get("dagster_event")
         kind = event.event_type if event else None
@@ -226,10 +241,8 @@ class _RunLog(logging.Handler):
         if self._recorder:
             attributes = {"step": step, "run_id": self._run_id, "asset": run.asset}
             self._recorder.begin_step(step, {**attributes, **run.partition})
-        if self._is_json:
-            from platform_assets.observability import logs
-
-            logs.bind(step=step, asset=run.asset, **_shown(run.partition))
+        if run.fields:
+            run.fields.begin_step({"step": step, "asset": run.asset, **_shown(run.partition)})
 
     def _end_step(self, run: _Run, event: DagsterEvent, tags: Mapping[str, str]) -> None:
         if not run.in_step:
@@ -239,10 +252,8 @@ class _RunLog(logging.Handler):
             self._recorder.end_step(_error(event))
             # A step in a process of its own is all that the process does.
             self._recorder.flush(FLUSH_SECONDS if run.began is None else 0)
-        if self._is_json:
-            from platform_assets.observability import logs
-
-            logs.unbind("step", "asset", "partition")
+        if run.fields:
+            run.fields.end_step()
         run.asset, run.partition, run.in_step = "", {}, False
 
     def _end_run(self, run: _Run, event: DagsterEvent, now: float, tags: Mapping[str, str]) -> None:
@@ -264,10 +275,7 @@ class _RunLog(logging.Handler):
             self._recorder.flush(FLUSH_SECONDS)
 
     def _write(self, record: logging.LogRecord, told: Mapping[str, Any]) -> None:
-        if self._is_json:
-            from platform_assets.observability import logs
-
-            logs.attach(record, self._fields(told))
+        setattr(record, LINE_FIELDS, self._fields(told))
         for level, handler in self._console:
             if record.levelno >= level:
                 handler.handle(record)

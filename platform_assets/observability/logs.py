@@ -23,7 +23,7 @@ from structlog.processors import JSONRenderer, StackInfoRenderer, format_exc_inf
 from structlog.stdlib import LoggerFactory, ProcessorFormatter, add_logger_name
 
 from platform_assets.observability import traces
-from platform_assets.observability.output import log_stream
+from platform_assets.observability.output import LINE_FIELDS, log_stream
 from platform_assets.observability.redaction import Redaction
 
 FIELDS = (
@@ -38,7 +38,6 @@ FIELDS = (
     "span_id",
 )
 """On every line, in this order; null where there is none."""
-_ATTRIBUTE = "platform_assets_fields"
 # Two lines that say nothing for each database that Dagster opens.
 _CHATTY = ("alembic",)
 Fields = MutableMapping[str, Any]
@@ -104,7 +103,7 @@ def reset() -> None:
         sys.excepthook = sys.__excepthook__
         logging.captureWarnings(capture=False)
         structlog.reset_defaults()
-        rebind({})
+        _rebind({})
         traces.bind_with(None)
         _handler = None
 
@@ -119,49 +118,47 @@ def bind(**fields: str) -> None:
     _remember()
 
 
-def unbind(*names: str) -> None:
-    """Have no line of this thread carry these fields any more."""
-    structlog.contextvars.unbind_contextvars(*names)
-    _remember()
-
-
-def bound() -> dict[str, Any]:
-    """The fields that every line of this thread carries."""
-    return structlog.contextvars.get_contextvars()
-
-
-def rebind(fields: Mapping[str, Any]) -> None:
-    """Have every line of this thread carry these fields and no others.
-
-    Args:
-        fields: What ``bound`` gave before.
-    """
+def _rebind(fields: Mapping[str, Any]) -> None:
     structlog.contextvars.clear_contextvars()
     bind(**fields)
+
+
+class RunFields:
+    """What the lines of a run and of its steps carry; as they did before, when it is over.
+
+    To be made in the thread that does the run's work.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self._before = structlog.contextvars.get_contextvars()
+        self._run_id = run_id
+        self.end_step()
+
+    def begin_step(self, fields: Mapping[str, str]) -> None:
+        """From here on, lines carry what is known of a step."""
+        bind(**fields)
+
+    def end_step(self) -> None:
+        """Lines carry what is known of the run, and no more."""
+        _rebind({"run_id": self._run_id})
+
+    def leave(self) -> None:
+        """Lines carry what they carried before the run."""
+        _rebind(self._before)
 
 
 def _remember() -> None:
     """Keep what the run's thread is at, for threads that it starts: dbt, for one, has its own."""
     global _at_work  # noqa: PLW0603 # a process works for one run at a time
-    _at_work = {**bound(), **_ids()}
+    _at_work = {**structlog.contextvars.get_contextvars(), **_ids()}
 
 
 def _ids() -> dict[str, str]:
     return dict(zip(("trace_id", "span_id"), traces.ids() or (), strict=False))
 
 
-def attach(record: logging.LogRecord, fields: Mapping[str, object]) -> None:
-    """Give one line fields of its own, which go before those that are bound.
-
-    Args:
-        record: The line.
-        fields: By name; ``message`` stands for its text.
-    """
-    setattr(record, _ATTRIBUTE, fields)
-
-
 def _has_fields(record: logging.LogRecord) -> bool:
-    return hasattr(record, _ATTRIBUTE)
+    return hasattr(record, LINE_FIELDS)
 
 
 @contextmanager
@@ -185,7 +182,7 @@ def _formatter(redaction: Redaction) -> ProcessorFormatter:
             "logger": record.name,
             "message": event.pop("event", ""),
             **_ids(),
-            **getattr(record, _ATTRIBUTE, {}),
+            **getattr(record, LINE_FIELDS, {}),
         }
         known.pop("event", None)
         told: Fields = {name: known.pop(name, None) for name in FIELDS}

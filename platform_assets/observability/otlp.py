@@ -55,6 +55,7 @@ _SDK_LOGS = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.sdk._shared_internal",
 )
+_PROTOCOL = "http/protobuf"
 _NANOSECONDS = 1_000_000_000
 
 
@@ -75,24 +76,18 @@ class _Ids(RandomIdGenerator):
         return root[1] if root else super().generate_span_id()
 
 
-class _Collector(logging.Filter):
-    """Whether the collector answers, by what the SDK says, which is kept to one line of ours.
+class _Collector:
+    """What is known of the collector.
 
     Attributes:
-        is_down: Whether it did not, when it was last tried.
+        is_down: Whether it did not answer when it was last tried.
         settled: Set where there is nothing to wait for: all was sent, or it is down.
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.is_down = False
         self.settled = threading.Event()
         self._told = False
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Never let the line through."""
-        self.note_down(record.getMessage())
-        return False
 
     def note_down(self, reason: str) -> None:
         """It does not answer; the first time, say so."""
@@ -107,7 +102,7 @@ class _Collector(logging.Filter):
 
 
 class _Exporter(OTLPSpanExporter):
-    """The exporter, which says when the collector answers again."""
+    """The exporter, whose lines of log are kept to one of ours."""
 
     def __init__(self, collector: _Collector) -> None:
         super().__init__()
@@ -115,10 +110,30 @@ class _Exporter(OTLPSpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send spans."""
-        result = super().export(spans)
+        token = _asked.set(self._collector)
+        try:
+            result = super().export(spans)
+        finally:
+            _asked.reset(token)
         if result is SpanExportResult.SUCCESS:
             self._collector.is_down = False
         return result
+
+
+_newest: _Collector | None = None
+_asked: ContextVar[_Collector | None] = ContextVar("asked", default=None)
+
+
+def _take_line(record: logging.LogRecord) -> bool:
+    """What the SDK says, such as that spans are dropped: noted, and never let through."""
+    collector = _asked.get() or _newest
+    if collector is not None:
+        collector.note_down(record.getMessage())
+    return False
+
+
+for _name in _SDK_LOGS:
+    logging.getLogger(_name).addFilter(_take_line)
 
 
 class _Stage:
@@ -159,16 +174,26 @@ def named(attributes: Attributes) -> dict[str, Value]:
 
 
 class OtlpRecorder:
-    """Keeps the spans of this process and sends them in batches, in a thread of its own."""
+    """Keeps the spans of this process and sends them in batches, in a thread of its own.
+
+    Raises:
+        ValueError: One of OpenTelemetry's variables has a wrong value.
+        OSError: One of them names a file that is not there.
+    """
 
     def __init__(self) -> None:
+        protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get(
+            "OTEL_EXPORTER_OTLP_PROTOCOL"
+        )
+        if protocol not in (None, "", _PROTOCOL):
+            raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and not {_PROTOCOL}")
         self._ids = _Ids()
         self._provider = TracerProvider(
             resource=_resource(), id_generator=self._ids, shutdown_on_exit=False
         )
-        self._collector = _Collector()
-        for name in _SDK_LOGS:
-            logging.getLogger(name).addFilter(self._collector)
+        global _newest  # noqa: PLW0603 # a process has one, but for those of tests
+        self._collector = _newest = _Collector()
+        # Where nobody takes them, spans beyond its queue are dropped, the oldest first.
         self._sender = BatchSpanProcessor(_Exporter(self._collector))
         self._provider.add_span_processor(self._sender)
         self._tracer = self._provider.get_tracer(SERVICE, __version__)
@@ -190,7 +215,7 @@ class OtlpRecorder:
     def _root(self, run_id: str) -> SpanContext:
         """The run's span, as each process knows it; whether it is kept, they decide alike."""
         number = int(trace_id(run_id), 16)
-        decision = self._provider.sampler.should_sample(None, number, "run").decision
+        decision = self._provider.sampler.should_sample(Context(), number, "run").decision
         is_kept = decision is Decision.RECORD_AND_SAMPLE
         return SpanContext(
             trace_id=number,
@@ -315,13 +340,7 @@ class OtlpRecorder:
     def stop(self, seconds: float) -> None:
         """Send what is kept, wait for it so long at most, and keep nothing more."""
         self.flush(seconds)
-
-        def end() -> None:
-            self._provider.shutdown()
-            for name in _SDK_LOGS:
-                logging.getLogger(name).removeFilter(self._collector)
-
-        threading.Thread(target=end, name="traces-stop", daemon=True).start()
+        threading.Thread(target=self._provider.shutdown, name="traces-stop", daemon=True).start()
 
 
 def _conclude(made: trace.Span, error: str) -> None:

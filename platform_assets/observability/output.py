@@ -1,6 +1,7 @@
-"""Which stream a process writes its log to: standard output, but where that is its answer.
+"""What may be said of a process's log without importing it: the stream, and a line's own fields.
 
-Belongs here: that choice, for whoever starts a process. Does not belong here: the log (``logs``).
+Belongs here: what whoever starts a process, or writes a line, tells ``logs``. Does not belong here:
+the log itself, which is imported only where it is JSON.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 Stream = Literal["stdout", "stderr"]
+LINE_FIELDS = "platform_assets_fields"
+"""Attribute of a record: fields of that line by name, which go before those of its thread; a field
+``message`` stands for its text."""
 _stream: Stream = "stdout"
 
 

@@ -14,6 +14,7 @@ is the platform's: others may quote a row's value, and are told by their type.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from datetime import datetime
 from typing import Protocol
 
 from platform_assets.errors import PlatformError
+
+_LOG = logging.getLogger(__name__)
 
 Value = str | int | float | bool
 Attributes = Mapping[str, Value]
@@ -115,6 +118,7 @@ class _Nothing:
 NOTHING = _Nothing()
 Binder = Callable[[Mapping[str, str]], AbstractContextManager[None]]
 _recorder: Recorder | None = None
+_is_refused = False
 _binder: Binder | None = None
 
 
@@ -136,11 +140,16 @@ def start() -> Recorder | None:
 
     To be called by what runs assets, as often as it likes.
     """
-    global _recorder  # noqa: PLW0603 # a process has one, as it has one root logger
-    if _recorder is None and is_wanted(os.environ):
-        from platform_assets.observability.otlp import OtlpRecorder
+    global _recorder, _is_refused  # noqa: PLW0603 # a process has one, as it has one root logger
+    if _recorder is None and not _is_refused and is_wanted(os.environ):
+        try:
+            # The SDK reads some of its variables while it is imported.
+            from platform_assets.observability.otlp import OtlpRecorder
 
-        _recorder = OtlpRecorder()
+            _recorder = OtlpRecorder()
+        except (ValueError, OSError) as error:
+            _is_refused = True
+            _LOG.warning("Traces are off: a variable OTEL_… has a wrong value: %s", error)
     return _recorder
 
 
@@ -155,7 +164,8 @@ def stop(seconds: float) -> None:
     Args:
         seconds: How long to wait.
     """
-    global _recorder  # noqa: PLW0603 # as above
+    global _recorder, _is_refused  # noqa: PLW0603 # as above
+    _is_refused = False
     if _recorder is not None:
         _recorder.stop(seconds)
         _recorder = None

@@ -19,6 +19,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+from opentelemetry import trace
 
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.frame_asset import frame_asset
@@ -37,6 +38,7 @@ from platform_assets.warehouse.lake import Connection
 from platform_assets.workers import worker_tags
 from platform_assets_tests.collector import Collector, traced, tracing
 from platform_assets_tests.conftest import Installation
+from platform_assets_tests.stepwise import two_steps
 from platform_assets_tests.support import D1, D2, D3, PII_KEY, row, text, things
 
 VALUE = "a value of a row"
@@ -286,6 +288,46 @@ def test_an_unreachable_collector_neither_fails_nor_slows_a_run(
     assert len(told) == 1
 
 
+def test_what_is_wrong_with_a_span_fails_no_run(
+    world: World, seen: Seen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with traced() as collector:
+        recorder = traces.start()
+
+        def refuse(*_: object) -> None:
+            raise RuntimeError("no step today")
+
+        monkeypatch.setattr(recorder, "begin_step", refuse)
+        result = world.run(names=("raw/others",))
+        assert result.success
+    assert "RuntimeError: no step today" in capsys.readouterr().err
+    assert collector.root(trace_id(result.run_id)).error is None
+
+
+@pytest.fixture
+def steps_in_processes(
+    instance: dg.DagsterInstance,
+) -> Iterator[tuple[dg.JobExecutionResult, Collector]]:
+    """A run whose steps have a process each, of which one is killed."""
+    with (
+        traced() as collector,
+        dg.execute_job(dg.reconstructable(two_steps), instance) as result,
+    ):
+        yield result, collector
+
+
+def test_steps_of_other_processes_and_killed_ones_are_in_the_runs_trace(
+    steps_in_processes: tuple[dg.JobExecutionResult, Collector],
+) -> None:
+    result, collector = steps_in_processes
+    assert not result.success
+    root = collector.root(trace_id(result.run_id))
+    steps = collector.below(root)
+    assert collector.tree(root) == {"lives": {"compute": {}}, "dies": {}}
+    assert (steps["lives"].error, steps["dies"].error) == (None, "ChildProcessCrashException")
+    assert len(collector.spans) == 4
+
+
 OFF = """
 import json, sys
 calls = []
@@ -324,4 +366,5 @@ def test_off_nothing_is_imported_and_nobody_is_called(
 
 def test_traces_are_off_again(world: World) -> None:
     assert traces.recorder() is None
+    assert not trace.get_current_span().get_span_context().is_valid
     assert not logs.is_json()

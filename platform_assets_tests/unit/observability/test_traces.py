@@ -209,6 +209,32 @@ def test_who_sends_them_and_what_is_sampled_is_told_by_the_variables(
     assert collector.of_run(trace_id(dropped_run)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "is grpc, and not http/protobuf"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "max_queue_size must be a positive integer"),
+    ],
+)
+def test_a_wrong_variable_switches_them_off_and_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    with tracing(REFUSED):
+        assert traces.start() is None
+        assert traces.start() is None
+        (line,) = said(caplog)
+        assert line.startswith("Traces are off")
+        assert told in line
+    monkeypatch.delenv(name)
+    with tracing(REFUSED):
+        assert traces.start() is not None
+
+
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was said of traces, by us or by OpenTelemetry."""
     return [
