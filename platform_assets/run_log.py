@@ -183,6 +183,8 @@ class _RunLog(logging.Handler):
         self._job = job
         self._recorder = recorder
         self._console = console
+        self._is_json = is_json()
+        self._steps: dict[str, tuple[list[str], bool]] = {}
 
     def _enter(self) -> _Run | None:
         """The run; None where it is over: Dagster makes a logger to look at one, too."""
@@ -193,7 +195,7 @@ class _RunLog(logging.Handler):
             fields = None
             if self._recorder:
                 self._recorder.enter_run(self._run_id)
-            if is_json():
+            if self._is_json:
                 from platform_assets.observability.logs import RunFields
 
                 fields = RunFields(self._run_id)
@@ -235,7 +237,7 @@ class _RunLog(logging.Handler):
                 self._end_run(run, event, record.created, tags)
 
     def _begin_step(self, run: _Run, step: str, tags: Mapping[str, str]) -> None:
-        assets, is_cut = _assets(self._job, step)
+        assets, is_cut = self._assets(step)
         run.asset, run.in_step = ", ".join(assets), True
         run.partition = _partition(tags) if is_cut else {}
         if self._recorder:
@@ -275,10 +277,16 @@ class _RunLog(logging.Handler):
             self._recorder.flush(FLUSH_SECONDS)
 
     def _write(self, record: logging.LogRecord, told: Mapping[str, Any]) -> None:
-        setattr(record, LINE_FIELDS, self._fields(told))
+        if self._is_json:
+            setattr(record, LINE_FIELDS, self._fields(told))
         for level, handler in self._console:
             if record.levelno >= level:
                 handler.handle(record)
+
+    def _assets(self, step: str) -> tuple[list[str], bool]:
+        if step not in self._steps:
+            self._steps[step] = _assets(self._job, step)
+        return self._steps[step]
 
     def _fields(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What Dagster knows of a message, which goes before what the thread works for."""
@@ -294,7 +302,7 @@ class _RunLog(logging.Handler):
             "exception": error.to_string() if error is not None else None,
         }
         if step:
-            assets, is_cut = _assets(self._job, str(step))
+            assets, is_cut = self._assets(str(step))
             tags = told.get("job_tags") or {}
             fields |= {"asset": ", ".join(assets), **_shown(_partition(tags) if is_cut else {})}
         return {name: value for name, value in fields.items() if value is not None}
