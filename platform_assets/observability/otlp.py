@@ -92,13 +92,14 @@ class _Collector:
     def note_down(self, reason: str) -> None:
         """It does not answer; the first time, say so."""
         self.is_down = True
-        self.settled.set()
         if not self._told:
             self._told = True
             _LOG.warning(
                 "Traces cannot be sent, and this is said only once; runs go on without them: %s",
                 Redaction.of(os.environ).text(reason),
             )
+        # Last: who waits for this may be the end of the process.
+        self.settled.set()
 
 
 class _Exporter(OTLPSpanExporter):
