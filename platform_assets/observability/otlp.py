@@ -91,7 +91,6 @@ class _Collector:
 
     def note_down(self, reason: str) -> None:
         """It does not answer; the first time, say so."""
-        self.is_down = True
         if not self._told:
             self._told = True
             _LOG.warning(
@@ -99,6 +98,7 @@ class _Collector:
                 Redaction.of(os.environ).text(reason),
             )
         # Last: who waits for this may be the end of the process.
+        self.is_down = True
         self.settled.set()
 
 
