@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dagster as dg
 
+from platform_assets import run_log
 from platform_assets.assets.aggregates import build_aggregates
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.customer_metrics import customer_metrics
 from platform_assets.datasets.orders import orders
 from platform_assets.declared.catalogue import catalogue, declared_sources
 from platform_assets.resources.declared import all_connections
+
+run_log.start_json()
 
 _declared = declared_sources()
 

@@ -10,7 +10,7 @@ import difflib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         None,
         description="Address outside that the watchdog calls after each healthy round; below it, "
         "/fail after any other.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How logs are written: text, or json: one object a line."
     )
     memory_limit: str = Field(
         "600MB",

@@ -23,8 +23,10 @@ from platform_assets.assets.aggregate_names import EVENT_OF, PARTITION_OF, table
 from platform_assets.assets.aggregate_plan import Plan
 from platform_assets.assets.aggregate_tally import BuildTally
 from platform_assets.assets.dbt_tests import DbtOutcome, FailedTest, culprits
+from platform_assets.observability import traces
+from platform_assets.observability.traces import span
 from platform_assets.partitions import UNPARTITIONED_KEY
-from platform_assets.pipeline.steps import with_seconds
+from platform_assets.pipeline.steps import trace_entries, with_seconds
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection, in_transaction, is_contention
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -80,6 +82,16 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
         ask: Makes the plan.
         run: Runs dbt.
     """
+    built = _build(connection, ask, run)
+    good = [entry for each in built.entries.values() for entry in each.values()]
+    trace_entries([*good, *built.stopped])
+    # Both tables are made from the same rows.
+    work = built.work
+    traces.tell(rows_extracted=sum(work.inputs[key].cleaned for key in work.built))
+    return built
+
+
+def _build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
     ensure_platform_tables(connection)
     started = time.perf_counter()
     kept_out: dict[str, FailedTest] = {}
@@ -88,7 +100,10 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
     def attempt(con: Connection) -> Built:
         work = ask(con, frozenset(kept_out))
         tally = BuildTally(con, work)
-        outcome = run(con, work) if work.is_dbt_needed else DbtOutcome({})
+        outcome = DbtOutcome({})
+        if work.is_dbt_needed:
+            with span("build", partitions=work.built):
+                outcome = run(con, work)
         if outcome.stopped_by:
             raise _stop(con, work, outcome)
         entries, told = _published(con, work, tally, started)
@@ -98,7 +113,8 @@ def build(connection: Connection, ask: Ask, run: RunDbt) -> Built:
 
     for left in reversed(range(BUILDS)):
         try:
-            return in_transaction(connection, attempt)
+            with span("publish"):
+                return in_transaction(connection, attempt)
         except _StoppedError as stop:
             work, outcome = stop.work, stop.outcome
             failed |= {key: each for key, each in outcome.checks.items() if _is_stopping(each)}

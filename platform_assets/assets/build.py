@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets import run_log
 from platform_assets.assets.datasets import LAKE_KEY, build_dataset_assets
 from platform_assets.assets.drift import Lineage
 from platform_assets.assets.freshness import (
@@ -48,6 +49,7 @@ def build_definitions(
     Raises:
         ContractError: Datasets refer to others that are not there, or in a circle.
     """
+    run_log.install()
     built, checks, lineage = [], [], Lineage()
     for dataset in in_reference_order(list(datasets)):
         own_assets, own_checks = build_dataset_assets(dataset, lineage)

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets import run_log
 from platform_assets.assets import describe, drift, evaluations, reporting, statistics
 from platform_assets.assets.evaluations import Checked, Verdict
 from platform_assets.assets.freshness import made_from, with_promise
@@ -225,13 +226,14 @@ def _lake(context: dg.AssetExecutionContext) -> LakeResource:
 def _step(context: dg.AssetExecutionContext, dataset: Dataset, connection: Connection) -> Step:
     settings = load_settings()
     # Whoever finds this run's process gone can tell that the run is.
-    context.instance.add_run_tags(context.run.run_id, worker_tags())
+    run_id = context.run.run_id
+    context.instance.add_run_tags(run_id, {**worker_tags(), **run_log.trace_tags(run_id)})
     return Step(
         dataset=dataset,
         lake=connection,
         connections=_connections(context, dataset),
         guard=shared_guard(),
-        run_id=context.run.run_id,
+        run_id=run_id,
         force=reporting.is_forced(context),
         batch_bytes=settings.batch_bytes,
         key_version=key_version(dataset, settings.pii_key_bytes),

@@ -12,31 +12,37 @@ kills the run has killed dbt.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from dagster_dbt.asset_utils import get_asset_check_key_for_test
 from dbt.artifacts.schemas.results import RunStatus, TestStatus
-from dbt.artifacts.schemas.run import RunExecutionResult
+from dbt.artifacts.schemas.run import RunExecutionResult, RunResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
+from platform_assets import run_log
 from platform_assets.assets.dbt_project import PARSE_CACHE, QUICK_START, TARGET_DIR, folders
 from platform_assets.assets.dbt_results import check_result, failed_test
 from platform_assets.assets.dbt_tests import DbtOutcome
 from platform_assets.assets.dbt_translation import LakeTranslator
 from platform_assets.dbt.one_transaction import dbt_on
+from platform_assets.observability import traces
 from platform_assets.partitions import spans
 from platform_assets.warehouse.lake import Connection
 
 PARTITIONS_VARIABLE = "AGGREGATES_PARTITIONS"
 HELD_VARIABLE = "AGGREGATES_HELD"
 KEPT_RUN_FOLDERS = 20
+_DBT_LOG = logging.getLogger("dbt")
+_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 # A hook or model that broke, or a test; and a test that found something.
 _BROKEN = (RunStatus.Error, TestStatus.Error)
 _STOPPING = (*_BROKEN, TestStatus.Fail)
@@ -70,25 +76,33 @@ def run_dbt(
     shutil.rmtree(target, ignore_errors=True)
     errors: list[str] = []
 
-    def note_error(event: EventMsg) -> None:
-        if event.info.level == "error":
-            # The protocol buffer's fields are not in its type.
-            errors.append(str(event.info.msg))  # type: ignore[attr-defined]
+    is_json = run_log.is_json()
+
+    def note(event: EventMsg) -> None:
+        # The protocol buffer's fields are not in its type.
+        level, text = event.info.level, str(event.info.msg)  # type: ignore[attr-defined]
+        if level == "error":
+            errors.append(text)
+        if is_json and level in _LEVELS and text.strip():
+            _DBT_LOG.log(_LEVELS[level], text.strip())
 
     environment = {
         **folders(target.absolute()),
         **QUICK_START,
+        # What dbt prints is no JSON of ours: its events go the way of all other lines.
+        **({"DBT_LOG_LEVEL": "none"} if is_json else {}),
         PARTITIONS_VARIABLE: json.dumps(spans(partitions)),
         HELD_VARIABLE: json.dumps(spans(held)),
     }
     with _environment(environment), dbt_on(connection):
         # Read for every run: dbt writes into the manifest that it is given.
         parsed = Manifest.from_msgpack((TARGET_DIR / PARSE_CACHE).read_bytes())
-        done = dbtRunner(manifest=parsed, callbacks=[note_error]).invoke(["build", *arguments])
+        done = dbtRunner(manifest=parsed, callbacks=[note]).invoke(["build", *arguments])
     if done.exception is not None and not isinstance(done.exception, Exception):
         # dbt catches what interrupts the run, too.
         raise done.exception
     results = done.result.results if isinstance(done.result, RunExecutionResult) else []
+    _trace(results)
     tests = [
         (get_asset_check_key_for_test(manifest, translator, each.node.unique_id, None), each)
         for each in results
@@ -107,6 +121,24 @@ def run_dbt(
         message,
         () if broken else failing,
     )
+
+
+def _trace(results: Sequence[RunResult]) -> None:
+    """Tell the trace of each model and test: dbt has run them in threads of its own."""
+    for each in results:
+        begun = [time.started_at for time in each.timing if time.started_at]
+        over = [time.completed_at for time in each.timing if time.completed_at]
+        if not begun or not over:
+            continue
+        bad = each.status in _STOPPING
+        traces.past(
+            each.node.name,
+            min(begun).replace(tzinfo=UTC),
+            max(over).replace(tzinfo=UTC),
+            error=f"{each.status}: {each.failures or 0} rows" if bad else "",
+            kind=str(each.node.resource_type),
+            status=str(each.status),
+        )
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from dagster._core.definitions.source_asset import (
     SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION as NO_EVENTS_OF_ITS_OWN,
 )
 
+from platform_assets import run_log
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.warehouse.ledger import LedgerEntry
 
@@ -55,6 +56,8 @@ def materialize(
     Yields:
         What the step has to yield for the asset.
     """
+    trace = run_log.trace_metadata(context.run.run_id)
+    good = {partition: {**metadata, **trace} for partition, metadata in good.items()}
     if complete:
         for partition, metadata in good.items():
             if partition == UNPARTITIONED_KEY:

@@ -14,6 +14,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from platform_assets import run_log
 from platform_assets.assets.reporting import FORCE_TAG
 from platform_assets.workers import worker_tags
 
@@ -51,7 +52,8 @@ def run_assets(
     if force:
         own[FORCE_TAG] = "true"
     return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-        run_config=QUIET if quiet else None,
+        # Where lines of JSON are asked for, they are asked for of this run too.
+        run_config=QUIET if quiet and not run_log.is_json() else None,
         instance=instance,
         tags=own,
         asset_selection=sorted(chosen, key=str),

@@ -29,6 +29,7 @@ from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.rollback import rollback
 from platform_assets.cli.watchdog_command import watchdog
 from platform_assets.errors import SettingsError
+from platform_assets.observability.output import log_to
 
 DEMO_START = date(2025, 1, 1)
 
@@ -221,8 +222,16 @@ def dev(
         str(port),
         "--workspace",
         str(ROOT / "workspace.yaml"),
+        *_log_format(),
     ]
     os.execv(dagster, [str(dagster), *arguments])  # noqa: S606 # the environment's own program
+
+
+def _log_format() -> list[str]:
+    """What Dagster's own processes are told of the format of their logs."""
+    from platform_assets.settings import load_settings
+
+    return ["--log-format", "json"] if load_settings().log_format == "json" else []
 
 
 @app.command(hidden=True)
@@ -239,4 +248,5 @@ def reference(
 
 def main() -> None:
     """Run the console script."""
+    log_to("stderr")
     app()

@@ -20,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 from platform_assets.errors import PlatformError, SchemaDriftError, SourceError
+from platform_assets.observability.traces import span
 from platform_assets.partitions import Daily
 from platform_assets.pipeline import drift
 from platform_assets.pipeline.change_request import Load, request_of
@@ -34,6 +35,7 @@ from platform_assets.pipeline.steps import (
     ensure_tables,
     record_alone,
     tells,
+    traced,
 )
 from platform_assets.provenance import (
     CHANGE,
@@ -114,12 +116,14 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
     except (PlatformError, duckdb.Error, OSError) as error:
         failed = _failed(step, load, error)
         record_alone(step, failed)
-        return BatchReport(asset, {entry.partition: entry for entry in failed})
+        return traced(
+            BatchReport(asset, {entry.partition: entry for entry in failed}), step.dataset.name
+        )
     notes = (*ended.notes, *_acknowledged(step, changes))
     compact(step.lake, asset)
     asked = {key: entries[key] for key in partitions}
     also = {key: entry for key, entry in entries.items() if key not in asked}
-    return BatchReport(asset, asked, also, ended.controls, notes)
+    return traced(BatchReport(asset, asked, also, ended.controls, notes), step.dataset.name)
 
 
 def _acknowledged(step: Step, changes: Changes) -> list[str]:
@@ -189,12 +193,15 @@ def _failed(step: Step, load: Load, error: Exception) -> list[LedgerEntry]:
 def _read_and_publish(step: Step, load: Load) -> tuple[dict[str, LedgerEntry], Changes, Ended]:
     name = step.dataset.name
     with stage.room(step.lake, "raw", name) as file:
-        read = step.guard(
-            step.dataset.source.connection, lambda: _read(step, load, file), where=f"dataset {name}"
-        )
-        _examine(step, read.ended.controls)
-        waiting = _waiting(step, load, read.rows) if read.rows.rows else ()
-        entries = _publish(step, load, read)
+        source = step.dataset.source.connection
+        with span("extract", partitions=load.partitions) as extract:
+            read = step.guard(source, lambda: _read(step, load, file), where=f"dataset {name}")
+            extract.set(rows=read.rows.rows)
+        with span("audit"):
+            _examine(step, read.ended.controls)
+            waiting = _waiting(step, load, read.rows) if read.rows.rows else ()
+        with span("publish", table=tables.raw_table(name)):
+            entries = _publish(step, load, read)
     return entries, read.changes, replace(read.ended, notes=(*read.ended.notes, *waiting))
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from platform_assets.errors import PartitionError, PublishError
+from platform_assets.observability.traces import span
 from platform_assets.pipeline import gates, history, overlay, versions
 from platform_assets.pipeline.contract_plan import follow_contract
 from platform_assets.pipeline.gates import CONTRACT, ENGINE
@@ -38,6 +39,7 @@ from platform_assets.pipeline.steps import (
     ensure_tables,
     isolate,
     record_alone,
+    traced,
     with_seconds,
 )
 from platform_assets.pipeline.temporary import CARRIED
@@ -129,7 +131,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
                 entries[entry.partition] = entry
     if waiting:
         compact(step.lake, asset, *([f"history/{name}"] if step.dataset.history else []))
-    return BatchReport(asset, {key: entries[key] for key in partitions})
+    return traced(BatchReport(asset, {key: entries[key] for key in partitions}), name)
 
 
 def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishError) -> BatchReport:
@@ -139,7 +141,9 @@ def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishEr
         for key in partitions
     ]
     record_alone(step, stopped)
-    return BatchReport(asset, {entry.partition: entry for entry in stopped})
+    return traced(
+        BatchReport(asset, {entry.partition: entry for entry in stopped}), step.dataset.name
+    )
 
 
 def _fingerprint(step: Step, raw: LedgerEntry, corrected: Mapping[str, str]) -> str:
@@ -367,7 +371,8 @@ def _publish(
         nonlocal noticed
         new = {k: n.extracted for k, n in judgement.counts.items()} if merging else None
         published = [each for each in entries if each.partition in rows]
-        noticed = notice(connection, step, entries[0].asset, published, standing.raw, new=new)
+        with span("notice"):
+            noticed = notice(connection, step, entries[0].asset, published, standing.raw, new=new)
 
     def commit_with(connection: Connection) -> None:
         ledger.record(connection, [*entries, *kept])

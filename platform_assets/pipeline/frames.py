@@ -24,8 +24,9 @@ from platform_assets.contracts import CompiledContract, Contract, compile_contra
 from platform_assets.contracts.frames import SHAPE, broken_rules
 from platform_assets.contracts.rules import Rule
 from platform_assets.errors import ContractError, PlatformError, PublishError
+from platform_assets.observability.traces import span
 from platform_assets.partitions import UNPARTITIONED_KEY, Daily, Partitions, Unpartitioned
-from platform_assets.pipeline.steps import BatchReport, describe
+from platform_assets.pipeline.steps import BatchReport, describe, traced
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.quality.promise import Freshness
 from platform_assets.quality.sla import examine_sla
@@ -179,7 +180,7 @@ def build_frame(
     )
     align(lake, frame.name, frame.table, [*frame.compiled.published_columns, *_EXTRA])
     done = {key: _build(frame, lake, key, run_id, force) for key in partitions}
-    return BatchReport(frame.asset, done)
+    return traced(BatchReport(frame.asset, done))
 
 
 def _build(frame: Frame, lake: Connection, key: str, run_id: str, force: bool) -> LedgerEntry:
@@ -229,8 +230,11 @@ def _attempt(frame: Frame, lake: Connection, blank: LedgerEntry, force: bool) ->
         and not force
     ):
         return _Attempt(ledger.unchanged(last, blank.run_id))
-    rows = _typed(frame, frame.compute(lake, key))
-    broken = broken_rules(frame.contract, frame.rules, rows)
+    with span("compute", partitions=[key]) as computing:
+        rows = _typed(frame, frame.compute(lake, key))
+        computing.set(rows=len(rows))
+    with span("audit", partitions=[key]):
+        broken = broken_rules(frame.contract, frame.rules, rows)
     errors = {rule.name for rule in frame.rules if rule.severity == "error"} | {SHAPE}
     stopping = {name: count for name, count in broken.items() if name in errors}
     entry = replace(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from platform_assets.observability.traces import span
 from platform_assets.pipeline import across, versions
 from platform_assets.pipeline.raw_table import source_types
 from platform_assets.pipeline.steps import Step
@@ -133,15 +134,16 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
     table = tables.raw_table(step.dataset.name)
     partitions = scope.partitions
     try:
-        condition = _condition(step, scope)
-        find_verdicts(step, condition)
-        _judge_across(step, partitions, condition)
-        if step.dataset.history:
-            note_rejected(step, VERDICTS, REJECTED)
-        if step.dataset.has_versions:
-            versions.find_superseded(step, condition)
-        else:
-            _find_copies(step, condition)
+        with span("judge", partitions=partitions):
+            condition = _condition(step, scope)
+            find_verdicts(step, condition)
+            _judge_across(step, partitions, condition)
+            if step.dataset.history:
+                note_rejected(step, VERDICTS, REJECTED)
+            if step.dataset.has_versions:
+                versions.find_superseded(step, condition)
+            else:
+                _find_copies(step, condition)
         extracted = (
             count_rows(lake, table, partitions)
             if scope.since is None

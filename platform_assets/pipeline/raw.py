@@ -13,6 +13,7 @@ from dataclasses import replace
 import duckdb
 
 from platform_assets.errors import CountError, SchemaDriftError, SourceError
+from platform_assets.observability.traces import span
 from platform_assets.pipeline import drift
 from platform_assets.pipeline.changes import load_changes
 from platform_assets.pipeline.drift import Judged, SchemaBook
@@ -27,6 +28,7 @@ from platform_assets.pipeline.steps import (
     isolate,
     record_alone,
     tells,
+    traced,
     with_seconds,
 )
 from platform_assets.provenance import FILE_COLUMN
@@ -74,11 +76,14 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     # A source that answers late does so where it is asked what there is.
     started = time.perf_counter()
     try:
-        inputs = source.inputs(step.access, partitions)
+        with span("look", partitions=partitions):
+            inputs = source.inputs(step.access, partitions)
     except _SOURCE_ERRORS as error:
         down = [_failed(step, asset, key, error) for key in partitions]
         record_alone(step, down)
-        return BatchReport(asset, {entry.partition: entry for entry in down})
+        return traced(
+            BatchReport(asset, {entry.partition: entry for entry in down}), step.dataset.name
+        )
     standing = ledger.published(step.lake, asset, partitions)
     columns = _source_columns(step)
     unchanged, waiting, failed = [], [], []
@@ -99,7 +104,7 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
         started = time.perf_counter()
     if waiting:
         compact(step.lake, asset)
-    return BatchReport(asset, {key: entries[key] for key in partitions})
+    return traced(BatchReport(asset, {key: entries[key] for key in partitions}), step.dataset.name)
 
 
 def _failed(step: Step, asset: str, partition: str, error: Exception) -> LedgerEntry:
@@ -171,7 +176,8 @@ def _load_batch(
 
     faults: dict[str, Exception] = {}
     try:
-        faults |= source.inspect(step.access, step.dataset.name, batch, columns)
+        with span("inspect", partitions=[each.partition for each in batch]):
+            faults |= source.inspect(step.access, step.dataset.name, batch, columns)
     except _SOURCE_ERRORS as error:
         for each in batch:
             yield failed(each, error)
@@ -240,7 +246,7 @@ def _publish_batch(
 
     publish(
         step.lake,
-        Publish(table, list(by_key), rows, list(held)),
+        Publish(table, list(by_key), rows, list(held), writing="extract"),
         audit=audit,
         commit_with=commit_with,
     )

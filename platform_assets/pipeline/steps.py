@@ -15,6 +15,7 @@ import duckdb
 from platform_assets import __version__
 from platform_assets.dataset import Dataset
 from platform_assets.errors import PlatformError
+from platform_assets.observability import traces
 from platform_assets.sources.base import Access, Connections
 from platform_assets.sources.change_source import Control
 from platform_assets.sources.retrying import Guard
@@ -118,6 +119,49 @@ class BatchReport:
     def good(self) -> dict[str, LedgerEntry]:
         """Partitions that are published, now or already before."""
         return {k: e for k, e in self.entries.items() if e.status is not Status.FAILED}
+
+
+def traced(report: BatchReport, dataset: str = "") -> BatchReport:
+    """A report, after the trace of its step was told of it: the last thing that a step does.
+
+    Args:
+        report: What became of each partition.
+        dataset: The dataset, where it is one's.
+    """
+    trace_entries(
+        [*report.entries.values(), *report.also.values()],
+        asset=report.asset,
+        **({"dataset": dataset} if dataset else {}),
+    )
+    return report
+
+
+def trace_entries(entries: Sequence[LedgerEntry], **known: str) -> None:
+    """Tell the trace of a step what became of its partitions.
+
+    Args:
+        entries: What the ledger says of them.
+        **known: What else is known of the step.
+    """
+    failed = [entry for entry in entries if entry.status is Status.FAILED]
+    traces.tell(
+        partitions=sorted({entry.partition for entry in entries}),
+        rows_extracted=sum(entry.extracted for entry in entries),
+        rows_cleaned=sum(entry.cleaned for entry in entries),
+        rows_quarantined=sum(entry.quarantined for entry in entries),
+        rows_deduplicated=sum(entry.deduplicated for entry in entries),
+        bytes=sum(entry.bytes for entry in entries),
+        unchanged_partitions=sum(entry.status is Status.UNCHANGED for entry in entries),
+        failed_partitions=len(failed),
+        **known,
+    )
+    for entry in failed:
+        traces.note_failure(
+            entry.message or entry.stopped_by,
+            asset=entry.asset,
+            partition=entry.partition,
+            stopped_by=entry.stopped_by,
+        )
 
 
 def ensure_tables(step: Step) -> None:

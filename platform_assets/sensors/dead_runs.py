@@ -9,9 +9,14 @@ its pool slots, until the maximum runtime is over.
 
 import dagster as dg
 
+from platform_assets import run_log
 from platform_assets.workers import is_gone
 
 INTERVAL_SECONDS = 30
+KILLED = (
+    "The process of this run was killed. What it had published is complete; run it again to do the "
+    "rest."
+)
 _UNFINISHED = (
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -29,14 +34,12 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         The runs that were ended.
     """
     ended = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=list(_UNFINISHED))):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNFINISHED))):
+        run = record.dagster_run
         if not is_gone(run.tags):
             continue
-        instance.report_run_failed(
-            run,
-            "The process of this run was killed. What it had published is complete; run it "
-            "again to do the rest.",
-        )
+        instance.report_run_failed(run, KILLED)
+        run_log.end_trace(run, started=record.start_time, error=KILLED)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
     return ended

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from platform_assets.observability.traces import span
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
 from platform_assets.warehouse.tables import INLINED, PLATFORM
@@ -57,6 +58,11 @@ def compact(connection: Connection, *names: str) -> list[str]:
     Returns:
         The tables of which something was merged.
     """
+    with span("compact"):
+        return _compact(connection, names)
+
+
+def _compact(connection: Connection, names: Sequence[str]) -> list[str]:
     merged = []
     for table, rows in _inlined_rows(connection).items():
         if rows >= INLINED_ROWS:

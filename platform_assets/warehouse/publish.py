@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from platform_assets.errors import PublishError
+from platform_assets.observability.traces import span
 from platform_assets.partitions import spans
 from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
@@ -37,6 +38,7 @@ class Publish:
         columns: The columns that it yields.
         within: SQL that picks the rows of the partitions to replace; empty: all of them.
         tally: Counts what is added, removed and changed; None: nobody asks.
+        writing: What a trace calls writing the rows: ``extract`` where that reads the source.
     """
 
     table: str
@@ -45,6 +47,7 @@ class Publish:
     columns: Sequence[str]
     within: str = ""
     tally: Tally | None = None
+    writing: str = "stage"
 
     @property
     def replaced(self) -> str:
@@ -80,12 +83,16 @@ def publish(
     _same_columns(connection, staged)
 
     def work(con: Connection) -> dict[str, int]:
-        rows, removed = _replace(con, staged)
-        audit(con, rows, removed)
+        with span(staged.writing) as writing:
+            rows, removed = _replace(con, staged)
+            writing.set(rows=sum(rows.values()))
+        with span("audit"):
+            audit(con, rows, removed)
         commit_with(con)
         return rows
 
-    return in_transaction(connection, work)
+    with span("publish", table=staged.table.replace('"', ""), partitions=staged.partitions):
+        return in_transaction(connection, work)
 
 
 def count_rows(connection: Connection, table: str, partitions: Sequence[str]) -> dict[str, int]:

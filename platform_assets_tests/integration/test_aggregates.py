@@ -18,11 +18,13 @@ from platform_assets.assets.customer_metrics import (
     measure,
 )
 from platform_assets.contracts.frames import SHAPE, broken_rules
+from platform_assets.observability.traces import trace_id
 from platform_assets.resources import lake_config
 from platform_assets.settings import load_settings
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
+from platform_assets_tests.collector import Collector, traced
 from platform_assets_tests.integration.aggregate_world import (
     CUSTOMER_METRICS,
     World,
@@ -48,8 +50,42 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def first(world: World) -> dg.ExecuteInProcessResult:
-    return world.run(DAYS[0], DAYS[-1])
+def spans() -> Collector:
+    """What the first run told of itself."""
+    return Collector("")
+
+
+@pytest.fixture(scope="module")
+def first(world: World, spans: Collector) -> dg.ExecuteInProcessResult:
+    with traced() as collector:
+        result = world.run(DAYS[0], DAYS[-1])
+    spans.spans = collector.spans
+    return result
+
+
+def test_each_model_and_test_of_dbt_is_a_span(
+    first: dg.ExecuteInProcessResult, spans: Collector
+) -> None:
+    root = spans.root(trace_id(first.run_id))
+    steps = spans.below(root)
+    step = steps["dbt"]
+    (build,) = (s for s in spans.of_run(root.trace_id) if s.name == "build")
+    assert [*spans.tree(step)] == ["publish", "compact"]
+    assert spans.below(step)["publish"].span_id == build.parent_id
+    nodes = spans.below(build)
+    assert {n for n, s in nodes.items() if s["kind"] == "model"} == {
+        "stg_customers",
+        "stg_orders",
+        "stg_products",
+        "fct_orders",
+        "daily_sales",
+    }
+    assert nodes["unique_in_run_fct_orders_order_id"]["kind"] == "test"
+    assert all(build.started <= n.started <= n.ended <= build.ended for n in nodes.values())
+    assert all(n.error is None for n in nodes.values())
+    assert step["partitions"] == len(GOOD)
+    assert step["rows_extracted"] == spans.below(root)["cleaned_orders"]["rows_cleaned"]
+    assert set(spans.tree(steps["customer_metrics"])) == {"compute", "audit", "publish"}
 
 
 def test_totals_and_days_equal_the_shops_books(
