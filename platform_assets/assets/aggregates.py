@@ -12,19 +12,24 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from platform_assets.assets import reporting
 from platform_assets.assets.aggregate_build import Built, build
-from platform_assets.assets.aggregate_names import table_of
+from platform_assets.assets.aggregate_names import TABLES, table_of
 from platform_assets.assets.aggregate_plan import VIEWS, Plan, plan
+from platform_assets.assets.column_lineage import lineage_metadata, model_lineage
 from platform_assets.assets.datasets import LAKE_KEY
-from platform_assets.assets.dbt_project import load_manifest, load_translation
+from platform_assets.assets.dbt_project import compiled_models, load_manifest, load_translation
 from platform_assets.assets.dbt_specs import read_specs
 from platform_assets.assets.dbt_tests import DbtOutcome
+from platform_assets.assets.lineage_events import emitting
+from platform_assets.assets.lineage_steps import Told, of_models
 from platform_assets.assets.partitions import to_dagster
+from platform_assets.observability.openlineage_names import DBT_STEP
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
 from platform_assets.resources import LakeResource
 from platform_assets.settings import load_settings
@@ -49,20 +54,40 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
     days = to_dagster(partitions)
     # Customers and products are looked up as a whole.
     specs = read_specs(load_translation(), lambda asset: days if VIEWS.get(asset, True) else None)
+    lineage = {table.asset: table for table in model_lineage(load_manifest())}
 
     @dg.multi_asset(
-        name="dbt",
-        specs=specs.assets,
+        name=DBT_STEP,
+        specs=[
+            spec.merge_attributes(metadata=lineage_metadata(lineage[spec.key.to_user_string()]))
+            for spec in specs.assets
+        ],
         check_specs=specs.checks,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={LAKE_KEY},
         pool=DBT_POOL,
     )
+    @emitting(_told)
     def aggregates(context: dg.AssetExecutionContext) -> Results:
         yield from _build(context)
 
     return aggregates
+
+
+def _told(context: dg.AssetExecutionContext) -> list[Told]:
+    """The models that a run makes; both tables, whichever of them is asked for."""
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    if selected & set(TABLES):
+        selected |= set(TABLES)
+    # As the run compiled them, where it has built any; else as a first build would.
+    compiled = {**compiled_models(), **compiled_models(_target(context))}
+    return of_models(load_manifest(), compiled, selected, set(VIEWS))
+
+
+def _target(context: dg.AssetExecutionContext) -> Path:
+    """The folder of a run of dbt."""
+    return load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}"
 
 
 def _build(context: dg.AssetExecutionContext) -> Results:
@@ -88,7 +113,7 @@ def _build(context: dg.AssetExecutionContext) -> Results:
             work.held,
             ["--select", *work.nodes, *(["--full-refresh"] if work.everything else [])],
             manifest=load_manifest(),
-            target=load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}",
+            target=_target(context),
         )
 
     with lake.get_connection() as connection:

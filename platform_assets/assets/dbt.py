@@ -75,13 +75,13 @@ def run_dbt(
             # The protocol buffer's fields are not in its type.
             errors.append(str(event.info.msg))  # type: ignore[attr-defined]
 
-    environment = {
+    variables = {
         **folders(target.absolute()),
         **QUICK_START,
         PARTITIONS_VARIABLE: json.dumps(spans(partitions)),
         HELD_VARIABLE: json.dumps(spans(held)),
     }
-    with _environment(environment), dbt_on(connection):
+    with environment(variables), dbt_on(connection):
         # Read for every run: dbt writes into the manifest that it is given.
         parsed = Manifest.from_msgpack((TARGET_DIR / PARSE_CACHE).read_bytes())
         done = dbtRunner(manifest=parsed, callbacks=[note_error]).invoke(["build", *arguments])
@@ -110,10 +110,13 @@ def run_dbt(
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables, and put back all that dbt may change of the process.
 
     Only what differs is touched: other threads read the environment meanwhile.
+
+    Args:
+        variables: Value by name.
     """
     before, folder = dict(os.environ), Path.cwd()
     os.environ.update(variables)

@@ -9,6 +9,7 @@ its pool slots, until the maximum runtime is over.
 
 import dagster as dg
 
+from platform_assets.sensors.aborted import tell_aborted
 from platform_assets.workers import is_gone
 
 INTERVAL_SECONDS = 30
@@ -38,6 +39,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
             "again to do the rest.",
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        tell_aborted(instance, run)
         ended.append(run.run_id)
     return ended
 
