@@ -7,14 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from pytest_httpserver import HTTPServer
 
+from platform_assets.assets import datasets
 from platform_assets.assets.build import build_definitions
+from platform_assets.assets.lineage_events import INTERRUPTED
+from platform_assets.errors import PublishError
 from platform_assets.observability.openlineage_events import run_id
 from platform_assets.resources import FolderResource
 from platform_assets.sensors.aborted import MESSAGE, tell_aborted
@@ -97,6 +102,46 @@ def test_a_fault_of_lineage_is_said_and_fails_nothing(
     assert any("OpenLineage events could not be made" in each for each in told)
 
 
+def told(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "expected"),
+    [
+        (PublishError("What it is", fix="correct it"), "FAIL", "What it is\n  fix: correct it"),
+        (ValueError("hunter2"), "FAIL", "its text is withheld"),
+        (DagsterExecutionInterruptedError(), "ABORT", INTERRUPTED),
+    ],
+)
+def test_a_step_that_ends_early_says_how(
+    error: BaseException,
+    state: str,
+    expected: str,
+    shop: dg.Definitions,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    os.environ["OPENLINEAGE__TRANSPORT__TYPE"] = "file"
+    os.environ["OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"] = str(tmp_path / "events")
+    os.environ["OPENLINEAGE__TRANSPORT__APPEND"] = "true"
+
+    def load(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(datasets, "load_raw", load)
+    with suppress(DagsterExecutionInterruptedError):
+        run(shop, instance, RAW)
+    start, end = told(tmp_path / "events")
+    examine(end)
+    assert (start["eventType"], end["eventType"]) == ("START", state)
+    assert start["run"]["runId"] == end["run"]["runId"]
+    message = end["run"]["facets"]["errorMessage"]["message"]
+    assert expected in message
+    assert "hunter2" not in message
+
+
 # A run whose step begins and waits to be killed.
 WAITING = """
 import sys, time
@@ -145,8 +190,7 @@ def test_what_a_killed_process_had_begun_is_aborted(
         os.environ["OPENLINEAGE__TRANSPORT__LOG_FILE_PATH"] = str(tmp_path / "events")
         os.environ["OPENLINEAGE__TRANSPORT__APPEND"] = "true"
         assert tell_aborted(instance, found) == jobs
-    lines = (tmp_path / "events").read_text(encoding="utf-8").splitlines()
-    events: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    events = told(tmp_path / "events")
     for event in events:
         examine(event)
     assert [(e["job"]["name"], e["eventType"]) for e in events] == [(job, "ABORT") for job in jobs]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from platform_assets.contracts import Contract, EventTime, Field, Key
 from platform_assets.dataset import Dataset
+from platform_assets.observability import model_lineage
 from platform_assets.observability.column_lineage import (
     ColumnLineage,
     ColumnOf,
@@ -19,7 +21,7 @@ from platform_assets.observability.column_lineage import (
 )
 from platform_assets.observability.contract_lineage import lineage_of_dataset, lineage_of_layer
 from platform_assets.observability.lineage_graph import LineageGraph
-from platform_assets.observability.model_lineage import Model, lineage_of_models
+from platform_assets.observability.model_lineage import Model, lineage_kept, lineage_of_models
 from platform_assets.partitions import Daily
 from platform_assets.sources.files import CsvFiles
 from platform_assets.sources.tables import WatermarkTable
@@ -218,3 +220,27 @@ def test_the_graph_of_assets_goes_both_ways() -> None:
 
 def test_a_rule_that_names_no_column_leaves_rows_unknown() -> None:
     assert lineage_of_layer(things(), "cleaned").is_known
+
+
+def test_lineage_of_models_is_kept_while_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = lineage_of_dataset(SALES)
+    file = tmp_path / "lineage.json"
+    made = lineage_kept(file, MODELS, tables)
+    assert made == lineage_of_models(MODELS, tables)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("it was read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_lineage, "lineage_of_models", refuse)
+        assert lineage_kept(file, MODELS, tables) == made
+        with pytest.raises(AssertionError):
+            lineage_kept(file, MODELS[:1], tables)
+        with pytest.raises(AssertionError):
+            lineage_kept(file, MODELS, lineage_of_dataset(VERSIONS))
+    file.write_text("cut off {")
+    assert lineage_kept(file, MODELS, tables) == made
+    # A folder that cannot be written to is no reason to fail.
+    assert lineage_kept(tmp_path / "nowhere" / "lineage.json", MODELS, tables) == made
