@@ -8,7 +8,7 @@ here. On, a fault of lineage is said in the run's log and fails no step.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from platform_assets.assets.lineage_steps import Told
 from platform_assets.observability import openlineage_sending as sending
 from platform_assets.pipeline.steps import describe
+from platform_assets.quality import profiles
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -100,7 +101,7 @@ class _Step:
         return [started(work_of(self._context, each, {})) for each in told]
 
     def _ends(self, error: BaseException | None) -> "list[RunEvent]":
-        from platform_assets.assets.lineage_work import work_of
+        from platform_assets.assets.lineage_work import nulls_of, work_of
         from platform_assets.observability.openlineage_events import ended
 
         told = [each for each in self._jobs(self._context) if each.job in self._begun]
@@ -111,10 +112,17 @@ class _Step:
         with self._context.resources.lake.get_connection() as lake:
             run = self._context.run.run_id
             entries = {asset: ledger.told_in(lake, run, asset) for asset in sorted(assets)}
-        return [event for each in told for event in self._ending(each, entries, error)]
+            judged = [each.ledger for each in told if each.judges_inputs]
+            observed = {asset: profiles.of_run(lake, asset, run) for asset in judged}
+        nulls = {asset: nulls_of(found, entries[asset]) for asset, found in observed.items()}
+        return [event for each in told for event in self._ending(each, entries, nulls, error)]
 
     def _ending(
-        self, told: Told, entries: "Entries", error: BaseException | None
+        self,
+        told: Told,
+        entries: "Entries",
+        nulls: Mapping[str, Mapping[str, int]],
+        error: BaseException | None,
     ) -> "list[RunEvent]":
         from platform_assets.assets.lineage_work import work_of
         from platform_assets.observability.openlineage_events import ended, failed_beside
@@ -122,7 +130,7 @@ class _Step:
         own = entries[told.ledger]
         bad = [entry for entry in own.values() if entry.status is Status.FAILED]
         if len(bad) < len(own):
-            good = work_of(self._context, told, _only(entries, failed=False))
+            good = work_of(self._context, told, _only(entries, failed=False), nulls)
             events = [ended(good, "COMPLETE")]
             if bad:
                 beside = work_of(self._context, told, _only(entries, failed=True))

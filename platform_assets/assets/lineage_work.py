@@ -8,7 +8,9 @@ This module is loaded only where somebody listens: it loads openlineage-python.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import dagster as dg
 
@@ -22,6 +24,7 @@ from platform_assets.observability.openlineage_names import (
     source_of,
 )
 from platform_assets.partitions import UNPARTITIONED_KEY
+from platform_assets.quality.profiles import Observed
 from platform_assets.settings import load_settings
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 
@@ -32,13 +35,35 @@ Entries = Mapping[str, Mapping[str, LedgerEntry]]
 """By asset and partition what became of it in a run."""
 
 
-def work_of(context: dg.AssetExecutionContext, told: Told, entries: Entries) -> Work:
+def nulls_of(observed: Mapping[str, Observed], own: Mapping[str, LedgerEntry]) -> dict[str, int]:
+    """Rows without a value by column, where every partition that is good was profiled in the run.
+
+    Args:
+        observed: The profiles that the run made, by partition.
+        own: What became of each partition.
+    """
+    good = [key for key, entry in own.items() if entry.status is not Status.FAILED]
+    if not good or any(key not in observed for key in good):
+        return {}
+    counted: Counter[str] = Counter()
+    for key in good:
+        counted.update({n: c.nulls for n, c in observed[key].profile.columns.items()})
+    return dict(counted)
+
+
+def work_of(
+    context: dg.AssetExecutionContext,
+    told: Told,
+    entries: Entries,
+    nulls: Mapping[str, Mapping[str, int]] | None = None,
+) -> Work:
     """One run of a job.
 
     Args:
         context: Of the step.
         told: The job, as it is declared.
         entries: What became of its assets; empty: the run begins.
+        nulls: By asset and column the rows without a value.
     """
     names = _names(context, told)
     own = entries.get(told.ledger, {})
@@ -51,7 +76,13 @@ def work_of(context: dg.AssetExecutionContext, told: Told, entries: Entries) -> 
         job=told.job,
         attempt=context.op_execution_context.retry_number,
         inputs=tuple(_read(told, names, entries)),
-        outputs=tuple(_output(context, told, each, names, entries) for each in told.written),
+        outputs=tuple(
+            replace(
+                _output(context, told, each, names, entries),
+                nulls=(nulls or {}).get(each.asset, {}),
+            )
+            for each in told.written
+        ),
         partitions=tuple(key for key in own if key != UNPARTITIONED_KEY)
         or (_asked(context) if is_cut else ()),
         description=_described(spec),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
@@ -112,6 +112,7 @@ class Table:
         bytes: Their size at the source; None: that is not known.
         standing: Rows of the run's partitions as they are now; None: that is not known.
         asserted: What rules came to: over rows that were read, or written.
+        nulls: By column the rows that stand without a value; empty: that is not known.
         lineage: Of what is written: what it is made from.
     """
 
@@ -123,6 +124,7 @@ class Table:
     bytes: int | None = None
     standing: int | None = None
     asserted: tuple[Asserted, ...] = ()
+    nulls: Mapping[str, int] = field(default_factory=dict)
     lineage: TableLineage | None = None
 
 
@@ -317,7 +319,11 @@ def _output(table: Table, work: Work, *, is_end: bool) -> OutputDataset:
     written: dict[str, OutputDatasetFacet] = {}
     if is_end and table.standing is not None:
         facets["dataQualityMetrics"] = data_quality_metrics_dataset.DataQualityMetricsDatasetFacet(
-            columnMetrics={}, rowCount=table.standing
+            columnMetrics={
+                name: data_quality_metrics_dataset.ColumnMetrics(nullCount=rows)
+                for name, rows in table.nulls.items()
+            },
+            rowCount=table.standing,
         )
     if is_end and table.rows is not None:
         written["outputStatistics"] = (

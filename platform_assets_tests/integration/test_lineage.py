@@ -131,7 +131,9 @@ def test_inputs_are_what_was_read(events: list[dict[str, Any]], world: World) ->
     assert "{{" not in sales["job"]["facets"]["sql"]["query"]
 
 
-def test_column_lineage_is_that_of_the_sql_that_ran(events: list[dict[str, Any]]) -> None:
+def test_column_lineage_is_that_of_the_sql_that_ran(
+    events: list[dict[str, Any]], world: World
+) -> None:
     (sales,) = [
         e for e in ends(events, "dbt.aggregated.daily_sales") if e["eventType"] == "COMPLETE"
     ]
@@ -148,6 +150,9 @@ def test_column_lineage_is_that_of_the_sql_that_ran(events: list[dict[str, Any]]
     (email,) = fields["email"]["inputFields"]
     assert (email["name"], email["transformations"][0]["masking"]) == ("raw.customers", True)
     assert "full_name" not in fields  # it is dropped
+    metrics = output(customers, "cleaned.customers")["facets"]["dataQualityMetrics"]
+    (nulls,) = world.ask("SELECT count(*) FROM lake.cleaned.customers WHERE phone IS NULL")
+    assert (metrics["columnMetrics"]["phone"]["nullCount"],) == nulls
     (raw,) = ends(events, "raw_customers")
     field = output(raw, "raw.customers")["facets"]["columnLineage"]["fields"]["full_name"]
     assert field["inputFields"][0]["namespace"] == "file"
