@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,13 +22,17 @@ from platform_assets.assets import reporting
 from platform_assets.assets.aggregate_build import Built, build
 from platform_assets.assets.aggregate_names import TABLES, table_of
 from platform_assets.assets.aggregate_plan import CLEANED_ORDERS, VIEWS, Plan, plan
+from platform_assets.assets.column_lineage import lineage_metadata, model_lineage
 from platform_assets.assets.datasets import LAKE_KEY
-from platform_assets.assets.dbt_project import load_manifest, load_translation
+from platform_assets.assets.dbt_project import compiled_models, load_manifest, load_translation
 from platform_assets.assets.dbt_specs import read_specs
 from platform_assets.assets.dbt_tests import DbtOutcome
 from platform_assets.assets.freshness import PROMISE, made_from, with_promise
+from platform_assets.assets.lineage_events import emitting
+from platform_assets.assets.lineage_steps import Told, of_models
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.errors import ContractError
+from platform_assets.observability.openlineage_names import DBT_STEP
 from platform_assets.partitions import UNPARTITIONED_KEY, Partitions
 from platform_assets.quality.promise_values import read
 from platform_assets.resources import LakeResource
@@ -53,23 +58,30 @@ def build_aggregates(partitions: Partitions) -> dg.AssetsDefinition:
     days = to_dagster(partitions)
     # Customers and products are looked up as a whole.
     specs = read_specs(load_translation(), lambda asset: days if VIEWS.get(asset, True) else None)
+    lineage = {table.asset: table for table in model_lineage(load_manifest())}
 
     @dg.multi_asset(
-        name="dbt",
-        specs=[_told(spec, partitions) for spec in specs.assets],
+        name=DBT_STEP,
+        specs=[
+            _promised(spec, partitions).merge_attributes(
+                metadata=lineage_metadata(lineage[spec.key.to_user_string()])
+            )
+            for spec in specs.assets
+        ],
         check_specs=specs.checks,
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={LAKE_KEY},
         pool=DBT_POOL,
     )
+    @emitting(_told)
     def aggregates(context: dg.AssetExecutionContext) -> Results:
         yield from _build(context)
 
     return aggregates
 
 
-def _told(spec: dg.AssetSpec, partitions: Partitions) -> dg.AssetSpec:
+def _promised(spec: dg.AssetSpec, partitions: Partitions) -> dg.AssetSpec:
     """A model's spec with what it is made from, and what its ``meta`` promises of its freshness.
 
     Raises:
@@ -91,6 +103,21 @@ def _told(spec: dg.AssetSpec, partitions: Partitions) -> dg.AssetSpec:
             fix="promise it of what the view shows, or of a table that is made from it",
         )
     return spec
+
+
+def _told(context: dg.AssetExecutionContext) -> list[Told]:
+    """The models that a run makes; both tables, whichever of them is asked for."""
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    if selected & set(TABLES):
+        selected |= set(TABLES)
+    # As the run compiled them, where it has built any; else as a first build would.
+    compiled = {**compiled_models(), **compiled_models(_target(context))}
+    return of_models(load_manifest(), compiled, selected, set(VIEWS))
+
+
+def _target(context: dg.AssetExecutionContext) -> Path:
+    """The folder of a run of dbt."""
+    return load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}"
 
 
 def _build(context: dg.AssetExecutionContext) -> Results:
@@ -116,7 +143,7 @@ def _build(context: dg.AssetExecutionContext) -> Results:
             work.held,
             ["--select", *work.nodes, *(["--full-refresh"] if work.everything else [])],
             manifest=load_manifest(),
-            target=load_settings().data_dir / "dbt" / f"{context.run.run_id[:8]}-{os.getpid()}",
+            target=_target(context),
         )
 
     with lake.get_connection() as connection:

@@ -134,12 +134,29 @@ def _score(values: pd.Series, by: pd.Series | None = None) -> pd.Series:
     return pd.Series(np.ceil((share * SCORES).round(9)), dtype="int64")
 
 
+_VALUE = ("total_amount", "currency", "status")
+_MADE_FROM = {
+    "customer_id": ("customer_id",),
+    "first_order_at": ("ordered_at", "status"),
+    "last_order_at": ("ordered_at", "status"),
+    "orders": ("status",),
+    **{f"lifetime_value_{name.lower()}": _VALUE for name in CURRENCIES},
+    "main_currency": ("currency", "status"),
+    "days_since_last_order": ("ordered_at", "status"),
+    "recency_score": ("ordered_at", "status"),
+    "frequency_score": ("status",),
+    "monetary_score": _VALUE,
+}
 CUSTOMER_METRICS = Frame(
     name="customer_metrics",
     description="Per customer: value by currency, recency and RFM scores.",
     contract=CustomerMetric,
     compute=measure,
     upstream=(FCT_ORDERS,),
+    columns_from={
+        name: tuple(f"{FCT_ORDERS}.{column}" for column in columns)
+        for name, columns in _MADE_FROM.items()
+    },
     owners=("team:crm",),
 )
 customer_metrics = frame_asset(CUSTOMER_METRICS)

@@ -13,9 +13,17 @@ from typing import Any
 import dagster as dg
 
 from platform_assets import run_log
-from platform_assets.assets import describe, drift, evaluations, reporting, statistics
+from platform_assets.assets import (
+    describe,
+    drift,
+    evaluations,
+    lineage_steps,
+    reporting,
+    statistics,
+)
 from platform_assets.assets.evaluations import Checked, Verdict
 from platform_assets.assets.freshness import made_from, with_promise
+from platform_assets.assets.lineage_events import emitting
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.dataset import Dataset
 from platform_assets.errors import SettingsError
@@ -94,6 +102,7 @@ def _raw_asset(dataset: Dataset, lineage: drift.Lineage) -> dg.AssetsDefinition:
         required_resource_keys={LAKE_KEY, dataset.source.connection},
         pool=f"raw_{dataset.name}",
     )
+    @emitting(lambda _: [lineage_steps.of_raw(dataset)])
     def raw(context: dg.AssetExecutionContext) -> Results:
         with _lake(context).get_connection() as connection:
             step = _step(context, dataset, connection)
@@ -144,6 +153,7 @@ def _cleaned_assets(dataset: Dataset) -> dg.AssetsDefinition:
         required_resource_keys={LAKE_KEY},
         pool=f"cleaned_{dataset.name}",
     )
+    @emitting(lambda _: [lineage_steps.of_cleaned(dataset)])
     def clean_and_quarantine(context: dg.AssetExecutionContext) -> Results:
         with _lake(context).get_connection() as connection:
             step = _step(context, dataset, connection)

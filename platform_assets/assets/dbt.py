@@ -86,7 +86,7 @@ def run_dbt(
         if is_json and level in _LEVELS and text.strip():
             _DBT_LOG.log(_LEVELS[level], text.strip())
 
-    environment = {
+    variables = {
         **folders(target.absolute()),
         **QUICK_START,
         # What dbt prints is no JSON of ours: its events go the way of all other lines.
@@ -94,7 +94,7 @@ def run_dbt(
         PARTITIONS_VARIABLE: json.dumps(spans(partitions)),
         HELD_VARIABLE: json.dumps(spans(held)),
     }
-    with _environment(environment), dbt_on(connection):
+    with environment(variables), dbt_on(connection):
         # Read for every run: dbt writes into the manifest that it is given.
         parsed = Manifest.from_msgpack((TARGET_DIR / PARSE_CACHE).read_bytes())
         done = dbtRunner(manifest=parsed, callbacks=[note]).invoke(["build", *arguments])
@@ -142,10 +142,13 @@ def _trace(results: Sequence[RunResult]) -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables, and put back all that dbt may change of the process.
 
     Only what differs is touched: other threads read the environment meanwhile.
+
+    Args:
+        variables: Value by name.
     """
     before, folder = dict(os.environ), Path.cwd()
     os.environ.update(variables)

@@ -26,6 +26,7 @@ from platform_assets.errors import SettingsError
 PROJECT_DIR = Path(__file__).resolve().parents[1] / "dbt"
 TARGET_DIR = PROJECT_DIR / "target"
 MANIFEST, PARSE_CACHE, TRANSLATION = "manifest.json", "partial_parse.msgpack", "translation.json"
+COMPILED = "compiled.json"
 _VERSION = "project_version.txt"
 _SOURCES = ("*.yml", "macros/**/*.sql", "models/**/*", "tests/**/*.sql")
 # What the translation follows from, beside the project.
@@ -82,7 +83,7 @@ def prepare_dbt_project() -> Path:
         SettingsError: dbt refuses the project.
     """
     version = _installed_version()
-    if _prepared_version() == version:
+    if _prepared_version() == version and (TARGET_DIR / COMPILED).is_file():
         return TARGET_DIR / MANIFEST
     TARGET_DIR.mkdir(exist_ok=True)
     # Parsed beside the target and moved there file by file: a test session that starts meanwhile
@@ -107,8 +108,9 @@ def prepare_dbt_project() -> Path:
                 fix="correct the file that dbt names, then run: platform-assets setup",
             )
         _translate(Path(folder))
+        _compile(Path(folder))
         Path(folder, _VERSION).write_text(version, encoding="utf-8")
-        for name in (MANIFEST, PARSE_CACHE, TRANSLATION, _VERSION):
+        for name in (MANIFEST, PARSE_CACHE, TRANSLATION, COMPILED, _VERSION):
             Path(folder, name).replace(TARGET_DIR / name)
     return TARGET_DIR / MANIFEST
 
@@ -140,6 +142,32 @@ def _translate(folder: Path) -> None:
 
     translation = translate(json.loads((folder / MANIFEST).read_bytes()))
     (folder / TRANSLATION).write_text(translation, encoding="utf-8")
+
+
+def compiled_models(target: Path | None = None) -> Mapping[str, str]:
+    """The SQL of each model, compiled, by the model's id; empty where none was.
+
+    Args:
+        target: Of a run of dbt: what that run compiled; None: what was compiled with the manifest.
+    """
+    if target is None:
+        file = TARGET_DIR / COMPILED
+        made: dict[str, str] = json.loads(file.read_bytes()) if file.is_file() else {}
+        return made
+    found = {}
+    for unique_id, node in load_manifest()["nodes"].items():
+        file = target / "compiled" / node["package_name"] / node["original_file_path"]
+        if node["resource_type"] == "model" and file.is_file():
+            found[unique_id] = file.read_text(encoding="utf-8")
+    return found
+
+
+def _compile(folder: Path) -> None:
+    # It loads dbt.
+    from platform_assets.assets.dbt_compiling import compile_models
+
+    compiled = json.dumps(compile_models(folder), indent=1)
+    (folder / COMPILED).write_text(compiled, encoding="utf-8")
 
 
 def _refuse_unprepared() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.assets import reporting, rules
+from platform_assets.assets.column_lineage import lineage_metadata
 from platform_assets.assets.evaluations import Checked, Verdict, partitioned
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
+from platform_assets.observability.contract_lineage import lineage_of_layer
 from platform_assets.pipeline import gates
 from platform_assets.pipeline.history import CONSISTENT
 from platform_assets.pipeline.reconcile import RECONCILE
@@ -122,6 +124,7 @@ def definition_metadata(dataset: Dataset, layer: str) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/table_name": table(dataset.name).replace('"', ""),
         "contract_version": dataset.compiled.version,
+        **lineage_metadata(lineage_of_layer(dataset, layer)),
     }
     if dataset.sla is not None and layer in ("raw", "cleaned"):
         metadata[SLA_METADATA] = dataset.sla.total_seconds()

@@ -17,6 +17,7 @@ from platform_assets.assets.evaluations import Checked, Verdict, partitioned
 from platform_assets.assets.partitions import to_dagster
 from platform_assets.assets.rules import Layer
 from platform_assets.dataset import Dataset
+from platform_assets.observability.lineage_graph import LineageGraph
 from platform_assets.pipeline import BatchReport
 from platform_assets.warehouse.schemas import DriftEvent
 
@@ -56,24 +57,18 @@ class Lineage:
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._children: dict[dg.AssetKey, set[dg.AssetKey]] = {}
+        self._parents: dict[str, set[str]] = {}
 
     def note(self, assets: Iterable[dg.AssetsDefinition]) -> None:
         """Take in what assets are made from."""
         for each in assets:
             for key, parents in each.asset_deps.items():
-                for parent in parents:
-                    self._children.setdefault(parent, set()).add(key)
+                own = self._parents.setdefault(key.to_user_string(), set())
+                own |= {parent.to_user_string() for parent in parents}
 
     def downstream(self, key: dg.AssetKey) -> list[str]:
         """Names of every asset that is made from another one, near or far, in order."""
-        found: set[dg.AssetKey] = set()
-        waiting = [key]
-        while waiting:
-            children = self._children.get(waiting.pop(), set()) - found
-            found |= children
-            waiting += children
-        return sorted(each.to_user_string() for each in found)
+        return sorted(LineageGraph(self._parents).below([key.to_user_string()]))
 
 
 def check_spec(dataset: Dataset) -> dg.AssetCheckSpec:

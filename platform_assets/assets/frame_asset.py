@@ -10,10 +10,20 @@ from typing import Any
 import dagster as dg
 
 from platform_assets.assets import reporting
+from platform_assets.assets.column_lineage import LOOKUPS_KEY, lineage_metadata
 from platform_assets.assets.datasets import LAKE_KEY
 from platform_assets.assets.freshness import made_from, with_promise
+from platform_assets.assets.lineage_events import emitting
+from platform_assets.assets.lineage_steps import of_frame
 from platform_assets.assets.partitions import requested, to_dagster
 from platform_assets.contracts.frames import SHAPE
+from platform_assets.observability.column_lineage import (
+    ColumnOf,
+    How,
+    Input,
+    Inputs,
+    TableLineage,
+)
 from platform_assets.partitions import UNPARTITIONED_KEY
 from platform_assets.pipeline.frames import Frame, build_frame
 from platform_assets.pipeline.steps import BatchReport
@@ -49,6 +59,7 @@ def frame_asset(frame: Frame) -> dg.AssetsDefinition:
         required_resource_keys={LAKE_KEY},
         pool=f"aggregated_{frame.name}",
     )
+    @emitting(lambda _: [of_frame(frame, _lineage(frame))])
     def computed(context: dg.AssetExecutionContext) -> Results:
         with context.resources.lake.get_connection() as connection:
             report = build_frame(
@@ -100,13 +111,26 @@ def _spec(frame: Frame) -> dg.AssetSpec:
                     for name, kind in compiled.published_columns
                 ]
             ),
+            **lineage_metadata(_lineage(frame)),
             FRAME_KEY: list(compiled.key),
+            **({LOOKUPS_KEY: list(frame.lookups)} if frame.lookups else {}),
             "contract": dg.MetadataValue.md(compiled.markdown()),
             **made_from(*frame.upstream),
             **({SLA_METADATA: frame.sla.total_seconds()} if frame.sla is not None else {}),
         },
     )
     return with_promise(spec, frame.freshness)
+
+
+def _lineage(frame: Frame) -> TableLineage:
+    """What it is made from, as far as it is declared."""
+    columns: dict[str, Inputs | None] = {name: None for name, _ in frame.compiled.published_columns}
+    for name, sources in frame.columns_from.items():
+        parts = (source.rpartition(".") for source in sources)
+        columns[name] = frozenset(
+            Input(ColumnOf(asset, column), How.TRANSFORMATION) for asset, _, column in parts
+        )
+    return TableLineage(frame.asset, columns, is_known=False)
 
 
 def _check_results(frame: Frame, report: BatchReport) -> Iterator[dg.AssetCheckResult]:

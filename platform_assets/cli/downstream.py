@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from platform_assets.assets.column_lineage import wiring_of
 from platform_assets.cli import ROOT
 from platform_assets.cli.backfill import days_of, run_backfill
 from platform_assets.cli.instance import ensure_home
@@ -49,15 +50,11 @@ def out_of_date(assets: Sequence[str], partition: str) -> list[tuple[str, str]]:
     # A code location reads the instance's environment, which is there only now.
     from platform_assets.definitions import defs
 
-    graph = defs.resolve_asset_graph()
-    keys = {dg.AssetKey(asset.split("/")) for asset in assets}
-    below = dg.AssetSelection.assets(*keys).downstream().resolve(graph) - keys
-    found = []
-    for key in graph.toposorted_asset_keys:
-        if key in below:
-            cut = graph.get(key).partitions_def is not None
-            found.append((key.to_user_string(), partition if cut else UNPARTITIONED_KEY))
-    return found
+    wiring = wiring_of(defs)
+    return [
+        (asset, partition if asset in wiring.cut else UNPARTITIONED_KEY)
+        for asset in wiring.graph.below(assets)
+    ]
 
 
 def redo_downstream(assets: Sequence[str], partition: str) -> bool:

@@ -25,6 +25,8 @@ from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.cli.diff import diff
 from platform_assets.cli.freshness import freshness_app
+from platform_assets.cli.impact import impact
+from platform_assets.cli.lineage import lineage_app
 from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.rollback import rollback
 from platform_assets.cli.watchdog_command import watchdog
@@ -46,7 +48,9 @@ app.add_typer(freshness_app, name="freshness")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
+app.add_typer(lineage_app, name="lineage")
 app.command()(diff)
+app.command()(impact)
 app.command()(rollback)
 app.command()(watchdog)
 

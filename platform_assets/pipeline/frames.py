@@ -69,6 +69,9 @@ class Frame:
         freshness: What is promised of how fresh it is; None: nothing.
         sla: How long a partition of it may take before that is told; None: only what is unusual is.
         version: Of the function: another one makes all of it stale.
+        columns_from: By column of the contract the columns upstream that it is made from, such as
+            ``{"orders": ("aggregated/fct_orders.order_id",)}``: lineage, and nothing else. Nobody
+            can read it out of a function: of a column that is not named it is unknown.
         description: One sentence for the UI.
         owners: Who answers for it.
 
@@ -86,6 +89,7 @@ class Frame:
     freshness: Freshness | None = None
     sla: timedelta | None = None
     version: str = "1"
+    columns_from: Mapping[str, Sequence[str]] = field(default_factory=dict)
     description: str = ""
     owners: tuple[str, ...] = ()
 
@@ -96,6 +100,7 @@ class Frame:
         if self.freshness is not None:
             rules = [rule.name for rule in self.rules]
             self.freshness.examine(f"frame {self.name}", self.partitions, rules)
+        self._examine_columns_from()
         personal = [column.name for column in self.compiled.columns if column.pii]
         if personal or not self.upstream:
             raise ContractError(
@@ -109,6 +114,26 @@ class Frame:
                 fix="leave the column out, or hide it in the function"
                 if personal
                 else 'name it: upstream=("aggregated/fct_orders",)',
+            )
+
+    def _examine_columns_from(self) -> None:
+        """Refuse lineage that names what is not there."""
+        own = [column.name for column in self.compiled.columns]
+        assets = (*self.upstream, *self.lookups)
+        wrong = [(name, name, own) for name in self.columns_from if name not in own] + [
+            (name, source, [f"{asset}.<column>" for asset in assets])
+            for name, sources in self.columns_from.items()
+            for source in sources
+            if source.rpartition(".")[0] not in assets
+        ]
+        if wrong:
+            column, found, known = wrong[0]
+            raise ContractError(
+                "The lineage of a frame's column names what is not there",
+                where=f"frame {self.name}, columns_from, column {column}",
+                expected="one of " + ", ".join(known),
+                found=found,
+                fix="write columns of the contract, and asset.column of upstream or lookups",
             )
 
     @property

@@ -162,6 +162,22 @@ def of_publishes(connection: Connection, asset: str, partition: str, window: int
     return [_read(text) for (text,) in reversed(rows)]
 
 
+def of_run(connection: Connection, asset: str, run_id: str) -> dict[str, Observed]:
+    """The profiles that a run has made, by partition.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+        run_id: The run.
+    """
+    rows = connection.execute(
+        f"SELECT profile FROM (SELECT profile, run_id, snapshot_id, rowid FROM {PROFILES} "
+        f"WHERE asset = {quote_literal(asset)} AND {after_scan('run_id')} = "
+        f"{quote_literal(run_id)}) ORDER BY snapshot_id, rowid"
+    ).fetchall()
+    return {each.partition: each for each in (_read(text) for (text,) in rows)}
+
+
 def newest(connection: Connection, asset: str, partition: str | None = None) -> Observed | None:
     """The profile that a partition stands at; of the newest partition, where none is named.
 

@@ -10,6 +10,7 @@ its pool slots, until the maximum runtime is over.
 import dagster as dg
 
 from platform_assets import run_log
+from platform_assets.sensors.aborted import tell_aborted
 from platform_assets.workers import is_gone
 
 INTERVAL_SECONDS = 30
@@ -41,6 +42,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         instance.report_run_failed(run, KILLED)
         run_log.end_trace(run, started=record.start_time, error=KILLED)
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        tell_aborted(instance, run)
         ended.append(run.run_id)
     return ended
 

@@ -231,6 +231,21 @@ def publishes(connection: Connection, asset: str, partition: str) -> list[Ledger
     )
 
 
+def all_publishes(connection: Connection, asset: str) -> list[LedgerEntry]:
+    """Every publish of every partition of an asset, oldest first.
+
+    Args:
+        connection: An open lake.
+        asset: The asset's key.
+    """
+    return _entries(
+        connection,
+        f"SELECT {', '.join(_STORED)}, snapshot_id FROM {LEDGER} "
+        f"WHERE asset = {quote_literal(asset)} AND {after_scan('status')} = 'published' "
+        "ORDER BY snapshot_id, rowid",
+    )
+
+
 def published(
     connection: Connection, asset: str, partitions: Sequence[str] | None = None
 ) -> dict[str, LedgerEntry]:
@@ -276,11 +291,16 @@ def standing_of(
     return found
 
 
+def told_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:
+    """What became of an asset's partitions in a run, by partition."""
+    where = f"asset = {quote_literal(asset)} AND {after_scan('run_id')} = {quote_literal(run_id)}"
+    return {e.partition: e for e in _fetch(connection, where, tuple(Status))}
+
+
 def failed_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:
     """What a run has left unpublished of an asset, by partition."""
-    where = f"asset = {quote_literal(asset)} AND {after_scan('run_id')} = {quote_literal(run_id)}"
-    entries = _fetch(connection, where, tuple(Status))
-    return {e.partition: e for e in entries if e.status is Status.FAILED}
+    told = told_in(connection, run_id, asset)
+    return {key: entry for key, entry in told.items() if entry.status is Status.FAILED}
 
 
 def assets(connection: Connection, layer: str) -> list[str]:

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from platform_assets.assets.column_lineage import column_lineage, wiring_of
 from platform_assets.assets.frame_asset import frame_asset
 from platform_assets.contracts import Contract, Field, Key
 from platform_assets.contracts.frames import SHAPE
@@ -238,6 +239,35 @@ def test_a_declaration_that_cannot_work_is_refused(desk: Desk) -> None:
         desk.frame(contract=Personal)
     with pytest.raises(ContractError, match="at least one asset"):
         desk.frame(upstream=())
+    with pytest.raises(ContractError, match="one of name, total, share"):
+        desk.frame(columns_from={"totl": (f"{UPSTREAM}.price",)})
+    with pytest.raises(
+        ContractError, match=r"columns_from, column total(.|\n)*cleaned/others.price"
+    ):
+        desk.frame(columns_from={"total": ("cleaned/others.price",)})
+
+
+def test_lineage_is_what_is_declared_and_else_unknown(desk: Desk) -> None:
+    declared = desk.frame(
+        lookups=("cleaned/people",),
+        columns_from={"total": (f"{UPSTREAM}.price",), "name": ("cleaned/people.name",)},
+    )
+    spec = frame_asset(declared).get_asset_spec(dg.AssetKey(["aggregated", "totals"]))
+    told = spec.metadata["dagster/column_lineage"].deps_by_column
+    assert {name: [str(d.column_name) for d in deps] for name, deps in told.items()} == {
+        "name": ["name"],
+        "total": ["price"],
+    }
+    definitions = dg.Definitions(
+        [frame_asset(declared), frame_asset(desk.frame(name="silent"))],
+        resources={"lake": LakeResource()},
+    )
+    lineage = column_lineage(definitions, [])
+    assert lineage.tables["aggregated/totals"].unknown == ("share",)
+    assert lineage.tables["aggregated/silent"].unknown == ("name", "total", "share")
+    wiring = wiring_of(definitions)
+    assert wiring.lookups == {("aggregated/totals", "cleaned/people")}
+    assert wiring.graph.parents("aggregated/silent") == (UPSTREAM,)
 
 
 @pytest.fixture
