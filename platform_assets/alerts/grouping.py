@@ -45,6 +45,7 @@ class Groups:
             self.members[problem.incident][key] = None
         self._by_key = {each.key: each.id for each in self.incidents.values()}
         self._coming: dict[str, Signal] = {}
+        self._back: set[str] = set()
         self.finished: list[tuple[Incident, tuple[Problem, ...]]] = []
 
     def take(self, signals: Sequence[Signal]) -> None:
@@ -57,6 +58,7 @@ class Groups:
         self._coming = {
             each.fingerprint: each for each in signals if each.standing is Standing.OPEN
         }
+        self._back = set()
         touched: dict[str, None] = {}
         for signal in signals:
             touched.update(dict.fromkeys(self._take_one(signal)))
@@ -102,6 +104,7 @@ class Groups:
         self.problems[problem_key(signal)] = replace(
             known, signal=signal, seen=known.seen + 1, over_at=None
         )
+        self._note_return(known.incident)
         self._count(known.incident)
         moved = self._moved_to_cause(signal, known.incident)
         return (known.incident, *moved)
@@ -134,6 +137,7 @@ class Groups:
             left = self._merge(awaited, incident)
         if incident is None:
             incident = self._new(own, signal)
+        self._note_return(incident.id)
         self._join(signal, incident)
         return (incident.id, *left)
 
@@ -224,6 +228,11 @@ class Groups:
         if self._by_key.get(incident.key) == incident.id:
             del self._by_key[incident.key]
 
+    def _note_return(self, identity: str) -> None:
+        """Note that an incident that is over has come back, be it for less than a step."""
+        if not self.incidents[identity].is_open:
+            self._back.add(identity)
+
     def _note_failure(self, signal: Signal, *, again: bool) -> None:
         """Count a failure of the subject; that it is still there is none."""
         if again or signal.severity is not Severity.ERROR:
@@ -244,6 +253,7 @@ class Groups:
             return
         there = any(each.is_open for each in problems)
         ends = [each.over_at for each in problems if each.over_at is not None]
+        back = identity in self._back or (there and not incident.is_open)
         self.incidents[identity] = replace(
             incident,
             since=min(each.since for each in problems),
@@ -254,8 +264,8 @@ class Groups:
             ),
             root=_root_of(problems, incident.root),
             over_at=None if there else max(ends),
-            reopened=incident.reopened + (there and not incident.is_open),
-            noticed_at=self.now if there and not incident.is_open else incident.noticed_at,
+            reopened=incident.reopened + back,
+            noticed_at=self.now if back else incident.noticed_at,
         )
 
 
