@@ -39,6 +39,8 @@ from platform_assets.alerts.tables import (
 )
 from platform_assets.errors import SettingsError
 
+__all__ = ["Book", "Delivered"]
+
 
 class Book:
     """The book.

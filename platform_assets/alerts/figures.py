@@ -43,6 +43,7 @@ class Figures:
         waiting: Messages that are held back or folded.
         sent: By route, how many messages were sent by it since they are kept.
         failures: By route, how many attempts failed since they are kept.
+        silenced: Open incidents that a silence has kept a message about back.
     """
 
     taken_at: datetime | None
@@ -58,6 +59,7 @@ class Figures:
     waiting: int
     sent: Mapping[str, int]
     failures: Mapping[str, int]
+    silenced: int = 0
 
     def lag_seconds(self, now: datetime) -> float:
         """How far the loop is behind: the age of the oldest unsent message; 0: there is none.
@@ -110,6 +112,9 @@ def figures(connection: sa.Connection, now: datetime) -> Figures:
         waiting=_count(connection, sa.select(MESSAGES.c.id).where(status == "waiting")),
         sent=outcomes[True],
         failures=outcomes[False],
+        silenced=_count(
+            connection, sa.select(INCIDENTS.c.id).where(is_open, INCIDENTS.c.silence != "")
+        ),
     )
 
 

@@ -41,10 +41,11 @@ class Groups:
             if (kept := tuple(each for each in all_of_it if each.at > now - remember))
         }
         self.members: dict[str, dict[str, None]] = defaultdict(dict)
-        for print_, problem in self.problems.items():
-            self.members[problem.incident][print_] = None
+        for key, problem in self.problems.items():
+            self.members[problem.incident][key] = None
         self._by_key = {each.key: each.id for each in self.incidents.values()}
         self._coming: dict[str, Signal] = {}
+        self._back: set[str] = set()
         self.finished: list[tuple[Incident, tuple[Problem, ...]]] = []
 
     def take(self, signals: Sequence[Signal]) -> None:
@@ -57,6 +58,7 @@ class Groups:
         self._coming = {
             each.fingerprint: each for each in signals if each.standing is Standing.OPEN
         }
+        self._back = set()
         touched: dict[str, None] = {}
         for signal in signals:
             touched.update(dict.fromkeys(self._take_one(signal)))
@@ -66,7 +68,7 @@ class Groups:
 
     def of(self, incident: Incident) -> list[Problem]:
         """The problems of an incident, the root first, then the oldest."""
-        found = [self.problems[print_] for print_ in self.members[incident.id]]
+        found = [self.problems[key] for key in self.members[incident.id]]
         root = incident.root
         return sorted(
             found,
@@ -102,6 +104,7 @@ class Groups:
         self.problems[problem_key(signal)] = replace(
             known, signal=signal, seen=known.seen + 1, over_at=None
         )
+        self._note_return(known.incident)
         self._count(known.incident)
         moved = self._moved_to_cause(signal, known.incident)
         return (known.incident, *moved)
@@ -120,20 +123,21 @@ class Groups:
         return (incident.id,)
 
     def _opened(self, signal: Signal) -> Iterable[str]:
-        print_ = problem_key(signal)
+        key = problem_key(signal)
         own = self._key(signal)
         incident = self._open_of(own)
-        awaited = self._open_of(_awaiting(print_))
+        awaited = self._open_of(_awaiting(key))
         left: tuple[str, ...] = ()
         if awaited is not None and incident is None:
             # Its effects were noticed before it: it becomes the root of their incident.
             del self._by_key[awaited.key]
-            incident = replace(awaited, key=own, root=print_)
+            incident = replace(awaited, key=own, root=key)
             self._put(incident)
         elif awaited is not None and incident is not None and not awaited.told:
             left = self._merge(awaited, incident)
         if incident is None:
             incident = self._new(own, signal)
+        self._note_return(incident.id)
         self._join(signal, incident)
         return (incident.id, *left)
 
@@ -161,9 +165,9 @@ class Groups:
         return (target.id,)
 
     def _merge(self, gone: Incident, into: Incident) -> tuple[str, ...]:
-        for print_ in self.members.pop(gone.id, {}):
-            self.problems[print_] = replace(self.problems[print_], incident=into.id)
-            self.members[into.id][print_] = None
+        for key in self.members.pop(gone.id, {}):
+            self.problems[key] = replace(self.problems[key], incident=into.id)
+            self.members[into.id][key] = None
         self._put(replace(into, signals=into.signals + gone.signals))
         self._drop(gone)
         return (into.id,)
@@ -224,6 +228,11 @@ class Groups:
         if self._by_key.get(incident.key) == incident.id:
             del self._by_key[incident.key]
 
+    def _note_return(self, identity: str) -> None:
+        """Note that an incident that is over has come back, be it for less than a step."""
+        if not self.incidents[identity].is_open:
+            self._back.add(identity)
+
     def _note_failure(self, signal: Signal, *, again: bool) -> None:
         """Count a failure of the subject; that it is still there is none."""
         if again or signal.severity is not Severity.ERROR:
@@ -238,12 +247,13 @@ class Groups:
         incident = self.incidents.get(identity)
         if incident is None:
             return
-        problems = [self.problems[print_] for print_ in self.members[identity]]
+        problems = [self.problems[key] for key in self.members[identity]]
         if not problems:
             self._drop(incident)
             return
         there = any(each.is_open for each in problems)
         ends = [each.over_at for each in problems if each.over_at is not None]
+        back = identity in self._back or (there and not incident.is_open)
         self.incidents[identity] = replace(
             incident,
             since=min(each.since for each in problems),
@@ -254,8 +264,8 @@ class Groups:
             ),
             root=_root_of(problems, incident.root),
             over_at=None if there else max(ends),
-            reopened=incident.reopened + (there and not incident.is_open),
-            noticed_at=self.now if there and not incident.is_open else incident.noticed_at,
+            reopened=incident.reopened + back,
+            noticed_at=self.now if back else incident.noticed_at,
         )
 
 

@@ -116,7 +116,11 @@ class Words:
             "run_url": f"{self.ui_url}/runs/{root.run_id}" if self.ui_url and root.run_id else "",
             "command": redacted(root.command),
             "acknowledge": _acknowledge(incident, saying.what),
-            "labels": {name: redacted(value) for name, value in incident.labels.items()},
+            # An owner is named as declared, be it an address.
+            "labels": {
+                name: value if name == "owner" else redacted(value)
+                for name, value in incident.labels.items()
+            },
         }
         facts["title"] = _title(facts, redacted(root.title or root.kind.replace("_", " ")))
         return facts

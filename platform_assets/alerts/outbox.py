@@ -303,7 +303,12 @@ def failed(
     values: dict[str, object] = {
         "attempts": claimed.attempts + 1, "error": error, "claimed_by": "", "claimed_until": None,
     }  # fmt: skip
-    if not enough and now - claimed.via_since < rule.after:
+    if route is None and claimed.via != claimed.message.route:
+        # The fallback that took the message before this one is no more.
+        values |= {
+            "via": claimed.message.route, "via_since": now, "failures": 0, "next_attempt_at": now,
+        }  # fmt: skip
+    elif not enough and now - claimed.via_since < rule.after:
         pause = max(wait, _pause(claimed.message.id, claimed.attempts, failures))
         values |= {"failures": failures, "next_attempt_at": now + pause}
     elif route is not None and route.fallback:

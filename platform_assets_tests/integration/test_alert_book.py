@@ -93,6 +93,8 @@ def test_a_silence_holds_until_it_is_ended(book):
     assert book.take([late("cleaned/orders")], HOURLY, after(minutes=1)) == []
     assert whats(book.take([failed()], HOURLY, after(minutes=1))) == [What.BEGUN]
     assert book.silences(after(minutes=1)) == [made]
+    figures = book.figures(after(minutes=1))
+    assert (figures.silences, figures.silenced) == (1, 1)
     assert book.unsilence(made.id[:4], after(minutes=2)).until == after(minutes=2)
     assert whats(book.take([], HOURLY, after(minutes=2))) == [What.BEGUN]
     with pytest.raises(SettingsError, match="no such silence"):

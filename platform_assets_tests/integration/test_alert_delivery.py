@@ -96,6 +96,19 @@ def test_what_fails_is_tried_again_later_and_then_elsewhere(book, httpserver, tm
     assert [each.error for each in book.deliveries(list(ids))] == ["HTTP 503"] * 3 + [""]
 
 
+def test_a_fallback_that_is_gone_is_not_waited_for(book, httpserver, tmp_path):
+    httpserver.expect_ordered_request("/in").respond_with_data("", status=404)
+    httpserver.expect_ordered_request("/in").respond_with_data("ok")
+    hook = httpserver.url_for("/in")
+    both = policy(to_webhook(hook, fallback="file"), to_file(tmp_path / "a", match=None))
+    book.take([failed()], both, START)
+    book.deliver(both, START)
+    alone = policy(to_webhook(hook))
+    book.take([over(failed(), after(minutes=1))], alone, after(minutes=1))
+    assert book.deliver(alone, after(minutes=1)).sent == 1
+    assert httpserver.log[-1][0].json["what"] == "recovered"
+
+
 def test_a_refusal_is_not_asked_again_but_the_next_route_at_once(book, httpserver, tmp_path):
     httpserver.expect_request("/gone").respond_with_data("", status=404)
     chosen = policy(

@@ -269,6 +269,16 @@ def test_a_warning_that_only_flashes_up_is_said_once_it_does_so_again():
     assert whats(world.said) == [What.BEGUN]
 
 
+def test_what_comes_back_for_less_than_a_step_is_said():
+    world = World()
+    world.at(START, failed())
+    world.at(after(minutes=1), over(failed(), after(minutes=1)))
+    again = failed(at=after(minutes=2))
+    assert whats(world.at(after(minutes=3), again, over(again, after(minutes=3)))) == [What.BEGUN]
+    assert world.incident.reopened == 1
+    assert whats(world.at(after(minutes=13))) == [What.RECOVERED]
+
+
 def test_what_comes_back_much_later_is_another_incident():
     world = World()
     world.at(START, failed())
