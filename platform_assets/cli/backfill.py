@@ -9,6 +9,7 @@ from __future__ import annotations
 import dagster as dg
 from rich.markup import escape
 
+from platform_assets.assets.report import KEY as STATUS_PAGE
 from platform_assets.assets.runs import why_failed
 from platform_assets.cli import ROOT
 from platform_assets.cli.console import errors
@@ -19,9 +20,11 @@ from platform_assets.declared.catalogue import every_dataset
 from platform_assets.errors import PartitionError, SettingsError
 from platform_assets.partitions import UNPARTITIONED_KEY
 
+EVERYTHING = "*"
+
 
 def run_backfill(
-    first: str, last: str, *, select: str = "*", force: bool = False, verbose: bool = False
+    first: str, last: str, *, select: str = EVERYTHING, force: bool = False, verbose: bool = False
 ) -> bool:
     """Fill a range of partitions in one run of this process; whether all of it succeeded.
 
@@ -51,6 +54,9 @@ def run_backfill(
 
     try:
         selection = dg.AssetSelection.from_string(select)
+        if select == EVERYTHING:
+            # The page tells of what the run leaves: it is made afterwards.
+            selection -= dg.AssetSelection.assets(STATUS_PAGE)
         selected = selection.resolve(defs.resolve_asset_graph())
     except dg.DagsterError as error:
         raise SettingsError(

@@ -28,6 +28,7 @@ from platform_assets.cli.freshness import freshness_app
 from platform_assets.cli.impact import impact
 from platform_assets.cli.lineage import lineage_app
 from platform_assets.cli.quarantine import quarantine_app
+from platform_assets.cli.report import report
 from platform_assets.cli.rollback import rollback
 from platform_assets.cli.watchdog_command import watchdog
 from platform_assets.errors import SettingsError
@@ -53,6 +54,7 @@ app.command()(diff)
 app.command()(impact)
 app.command()(rollback)
 app.command()(watchdog)
+app.command()(report)
 
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
 
@@ -197,6 +199,7 @@ def demo(
     console.print(f"filling {days} days, partition by partition, in one run …")
     succeeded = run_backfill(str(DEMO_START), str(last))
     summary()
+    report()
     console.print("\nSee it in the asset graph: [bold]make dev[/], then http://localhost:3000")
     if not succeeded:
         raise typer.Exit(EXIT_PARTIAL)

@@ -34,6 +34,7 @@ ASSETS = {
     "raw/customers",
     "raw/orders",
     "raw/products",
+    "report/status_page",
     "staging/stg_customers",
     "staging/stg_orders",
     "staging/stg_products",
@@ -180,6 +181,7 @@ def test_the_public_names(defs: dg.Definitions) -> None:
         checks.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
     assert checks == CHECKS
     assert {sensor.name for sensor in defs.sensors or ()} >= {"dead_runs"}
+    assert {schedule.name for schedule in defs.schedules or ()} >= {"status_page"}
 
 
 def test_the_definitions_are_valid(defs: dg.Definitions) -> None:
