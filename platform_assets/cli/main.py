@@ -25,6 +25,7 @@ from platform_assets.cli.contracts import contracts_app
 from platform_assets.cli.datasets import app as datasets_app
 from platform_assets.cli.diff import diff
 from platform_assets.cli.freshness import freshness_app
+from platform_assets.cli.metrics import metrics_app
 from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.rollback import rollback
 from platform_assets.cli.watchdog_command import watchdog
@@ -45,6 +46,7 @@ app.add_typer(freshness_app, name="freshness")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
+app.add_typer(metrics_app, name="metrics")
 app.command()(diff)
 app.command()(rollback)
 app.command()(watchdog)
