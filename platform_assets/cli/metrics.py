@@ -43,6 +43,7 @@ def serve(
         signal.signal(number, _stop)
     with _exporter() as exporter, bind(exporter, host, port) as server:
         shown = f"[{host}]" if ":" in host else host
+        exporter.warm_up()
         console.print(f"metrics at http://{shown}:{server.server_port}{METRICS_PATH}")
         server.serve_forever()
 

@@ -9,7 +9,7 @@ are in progress, which are few.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from dagster._core.execution.backfill import (
@@ -54,8 +54,11 @@ class BackfillCollector:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
 
-    def read(self) -> Iterator[Reading]:
+    def read(self) -> Sequence[Reading]:
         """The values as they are now."""
+        return tuple(self._readings())
+
+    def _readings(self) -> Iterator[Reading]:
         found = self._instance.get_backfills(BulkActionsFilter(statuses=list(IN_PROGRESS)))
         yield BACKFILLS.at(len(found))
         progress: Counter[str] = Counter()

@@ -6,7 +6,7 @@ Belongs here: which metrics, and their values. Does not belong here: what opens 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from purgatory.typing import StateName
@@ -40,8 +40,11 @@ class BreakerCollector:
     def __init__(self, store: BreakerStore) -> None:
         self._store = store
 
-    def read(self) -> Iterator[Reading]:
+    def read(self) -> Sequence[Reading]:
         """The values as they are now."""
+        return tuple(self._readings())
+
+    def _readings(self) -> Iterator[Reading]:
         # A file that is not there would be made: no connection has failed yet.
         if self._store.path is not None and not self._store.path.is_file():
             return

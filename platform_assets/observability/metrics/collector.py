@@ -6,7 +6,7 @@ Belongs here: the protocol. Does not belong here: any collector, and how they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 from platform_assets.observability.metrics.declared import Metric, Reading
@@ -27,5 +27,5 @@ class Collector(Protocol):
     def metrics(self) -> tuple[Metric, ...]:
         """All metrics that it may read."""
 
-    def read(self) -> Iterable[Reading]:
+    def read(self) -> Sequence[Reading]:
         """The values as they are now."""

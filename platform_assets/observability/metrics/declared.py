@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prometheus_client.samples import Sample
+
 PREFIX = "platform_assets_"
 OTHER = "other"
 """The label of what is not told one by one."""
@@ -93,7 +95,8 @@ class Metric:
         """
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {len(labels)}")
-        return Reading(self, labels, value)
+        told = dict(zip(self.labels, labels, strict=True))
+        return Reading(self, Sample(self.name, told, float(value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,11 @@ class Reading:
 
     Attributes:
         metric: The metric.
-        labels: The value of each of its labels.
-        value: The value.
+        sample: The value with its labels, as ``prometheus_client`` writes it out.
     """
 
     metric: Metric
-    labels: tuple[str, ...]
-    value: float
+    sample: Sample
 
 
 def largest(

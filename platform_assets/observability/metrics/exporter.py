@@ -76,9 +76,8 @@ class _Source:
 
     def _one(self, collector: Collector) -> _Answer:
         begun = time.perf_counter()
-        readings: list[Reading] = []
         try:
-            readings.extend(collector.read())
+            readings = collector.read()
         except Exception as error:  # told as a metric: whatever is broken, others are read
             self._tell(collector, f"{type(error).__name__}: {str(error).splitlines()[0]}")
             return _Answer(collector, (), time.perf_counter() - begun, ok=False)
@@ -120,6 +119,10 @@ class Exporter(PrometheusCollector):
         """The metrics as they are now."""
         yield from _families(self.metrics, self._readings())
 
+    def warm_up(self) -> None:
+        """Ask once, as long as it takes: the first look at the lake reads the whole ledger."""
+        wait([source.ask() for source in self._sources])
+
     def close(self) -> None:
         """End the threads; one that hangs in its source is left to it."""
         for source in self._sources:
@@ -145,11 +148,11 @@ def _families(metrics: Sequence[Metric], readings: Iterable[Reading]) -> list[Fa
     """The metrics as ``prometheus_client`` writes them out, in the order in which they are told."""
     families = {metric.name: _family(metric) for metric in metrics}
     for reading in readings:
-        families[reading.metric.name].add_metric(reading.labels, reading.value)
+        families[reading.metric.name].samples.append(reading.sample)
     return list(families.values())
 
 
-def _family(metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
-    # A counter's samples get their ending back when they are written out.
+def _family(metric: Metric) -> Family:
+    # A counter's family is written out with the ending that its samples have.
     made = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-    return made(metric.name, metric.help, labels=metric.labels)
+    return made(metric.name, metric.help)

@@ -5,12 +5,13 @@ Belongs here: which metrics, and their values. Does not belong here: adding up (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
 
 from platform_assets.observability.metrics.declared import Kind, Metric, Reading
+from platform_assets.observability.metrics.lake_state import OncePerState
 from platform_assets.observability.metrics.ledger_book import LedgerBook, Standing, Totals
-from platform_assets.warehouse.reader import LakeReader
+from platform_assets.warehouse.reader import LakeReader, View
 
 _OF_ASSET = ("asset", "layer")
 
@@ -108,13 +109,15 @@ class LedgerCollector:
     )  # fmt: skip
 
     def __init__(self, reader: LakeReader, book: LedgerBook) -> None:
-        self._reader = reader
         self._book = book
+        self._lake = OncePerState(reader, self._readings)
 
-    def read(self) -> Iterator[Reading]:
+    def read(self) -> Sequence[Reading]:
         """The values as they are now."""
-        with self._reader.look() as view:
-            self._book.catch_up(view)
+        return self._lake.readings()
+
+    def _readings(self, view: View) -> Iterator[Reading]:
+        self._book.catch_up(view)
         for asset, totals in self._book.totals.items():
             yield from _of_totals(asset, totals)
         for asset, standing in self._book.standing.items():

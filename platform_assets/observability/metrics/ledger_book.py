@@ -144,14 +144,20 @@ class LedgerBook:
         if found == (0,):
             return
         self._add_totals(view)
-        published = [f"arg_max({name}, place) FILTER ({_PUBLISHED})" for name in _OF_PUBLISH]
+        told = ", ".join(f"{name} := {name}" for name in _OF_PUBLISH)
         kept = [f"{name} = coalesce(excluded.{name}, {name})" for name in _OF_PUBLISH]
+        # One look for the newest row and one for the newest publish, each for all its columns.
         execute(
             f"""
             INSERT INTO _metrics_partitions
-            SELECT asset, partition, arg_max(status, place), arg_max(refused, place),
-                   {", ".join(published)}
-            FROM _metrics_new GROUP BY 1, 2
+            SELECT asset, partition, newest.status, newest.refused,
+                   {", ".join(f"publish.{name}" for name in _OF_PUBLISH)}
+            FROM (
+                SELECT asset, partition,
+                       arg_max(struct_pack(status := status, refused := refused), place) AS newest,
+                       arg_max(struct_pack({told}), place) FILTER ({_PUBLISHED}) AS publish
+                FROM _metrics_new GROUP BY 1, 2
+            )
             ON CONFLICT DO UPDATE SET status = excluded.status, refused = excluded.refused,
                 {", ".join(kept)}
             """

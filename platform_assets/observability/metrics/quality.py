@@ -7,10 +7,11 @@ Belongs here: which metrics, and their values. Does not belong here: the formula
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from platform_assets.observability.metrics.declared import Metric, Reading, largest
+from platform_assets.observability.metrics.lake_state import OncePerState
 from platform_assets.observability.metrics.ledger import layer_of
 from platform_assets.observability.metrics.ledger_book import LedgerBook, Standing
 from platform_assets.quality.findings import Standing as FindingStanding
@@ -18,7 +19,7 @@ from platform_assets.quality.score import score_of
 from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.quarantine import ACTIVE, RowStatus
-from platform_assets.warehouse.reader import LakeReader
+from platform_assets.warehouse.reader import LakeReader, View
 from platform_assets.warehouse.tables import FINDINGS, QUARANTINE, was_filled
 
 MOST_RULES = 50
@@ -67,26 +68,22 @@ class QualityCollector:
     def __init__(
         self, reader: LakeReader, book: LedgerBook, severities: Callable[[], Severities]
     ) -> None:
-        self._reader = reader
         self._book = book
         self._ask = severities
-        self._known: tuple[tuple[int, int], list[Reading]] = ((0, -1), [])
+        self._lake = OncePerState(reader, self._readings)
 
     @cached_property
     def _severities(self) -> Severities:
         return self._ask()
 
-    def read(self) -> Iterator[Reading]:
-        """The values as they are now; of a lake that did not change, those of the last time."""
-        with self._reader.look() as view:
-            state = (view.opening, view.snapshot)
-            if state != self._known[0]:
-                self._book.catch_up(view)
-                self._known = (
-                    state,
-                    [*_quarantine(view.connection), *self._judged(view.connection)],
-                )
-        yield from self._known[1]
+    def read(self) -> Sequence[Reading]:
+        """The values as they are now."""
+        return self._lake.readings()
+
+    def _readings(self, view: View) -> Iterator[Reading]:
+        self._book.catch_up(view)
+        yield from _quarantine(view.connection)
+        yield from self._judged(view.connection)
 
     def _judged(self, connection: Connection) -> Iterator[Reading]:
         newest = {asset: told.newest for asset, told in self._book.standing.items()}

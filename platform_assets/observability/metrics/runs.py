@@ -7,7 +7,7 @@ the queries (``dagster_tables``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -94,8 +94,11 @@ class RunCollector:
         self._reasons: Counter[str] = Counter()
         self._last_success: datetime | None = None
 
-    def read(self) -> Iterator[Reading]:
+    def read(self) -> Sequence[Reading]:
         """The values as they are now."""
+        return tuple(self._readings())
+
+    def _readings(self) -> Iterator[Reading]:
         for status in UNFINISHED:
             filters = dg.RunsFilter(statuses=[status])
             yield RUNS.at(self._instance.get_runs_count(filters), status.value.lower())

@@ -6,13 +6,14 @@ making it smaller (``warehouse.compaction``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from platform_assets.observability.metrics.declared import Metric, Reading
+from platform_assets.observability.metrics.lake_state import OncePerState
 from platform_assets.warehouse.compaction import CATALOG
 from platform_assets.warehouse.lake import Connection
-from platform_assets.warehouse.reader import LakeReader
+from platform_assets.warehouse.reader import LakeReader, View
 
 _OF_TABLE = ("table", "layer", "state")
 
@@ -49,19 +50,19 @@ class StorageCollector:
     metrics = (TABLE_BYTES, TABLE_FILES, SNAPSHOTS, NEWEST_SNAPSHOT, CATALOG_BYTES)
 
     def __init__(self, reader: LakeReader, catalog: Path) -> None:
-        self._reader = reader
         self._catalog = catalog
-        self._known: tuple[tuple[int, int], list[Reading]] = ((0, -1), [])
+        self._lake = OncePerState(reader, _readings)
 
-    def read(self) -> Iterator[Reading]:
-        """The values as they are now; of a lake that did not change, those of the last time."""
-        with self._reader.look() as view:
-            state = (view.opening, view.snapshot)
-            if state != self._known[0]:
-                self._known = (state, [*_tables(view.connection), *_snapshots(view.connection)])
-        yield from self._known[1]
+    def read(self) -> Sequence[Reading]:
+        """The values as they are now."""
         beside = (self._catalog.with_name(self._catalog.name + end) for end in ("", "-wal", "-shm"))
-        yield CATALOG_BYTES.at(sum(path.stat().st_size for path in beside if path.is_file()))
+        size = sum(path.stat().st_size for path in beside if path.is_file())
+        return (*self._lake.readings(), CATALOG_BYTES.at(size))
+
+
+def _readings(view: View) -> Iterator[Reading]:
+    yield from _tables(view.connection)
+    yield from _snapshots(view.connection)
 
 
 def _tables(connection: Connection) -> Iterator[Reading]:
