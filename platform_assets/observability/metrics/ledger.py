@@ -46,9 +46,9 @@ PROCESSED_BYTES = Metric(
     _OF_ASSET,
     Kind.COUNTER,
 )
-LAST_PUBLISH_SECONDS = Metric(
-    "platform_assets_last_publish_duration_seconds",
-    "Seconds that the asset's last publish of a partition took.",
+NEWEST_SECONDS = Metric(
+    "platform_assets_newest_partition_publish_duration_seconds",
+    "Seconds that the last publish of the asset's newest partition took.",
     _OF_ASSET,
 )
 LAST_PUBLISH = Metric(
@@ -64,6 +64,11 @@ NEWEST_PUBLISH = Metric(
 NEWEST_PARTITION = Metric(
     "platform_assets_newest_partition_timestamp_seconds",
     "The day of the newest partition that is published, of assets that are cut by day.",
+    _OF_ASSET,
+)
+NEWEST_EVENT = Metric(
+    "platform_assets_newest_event_timestamp_seconds",
+    "The newest event time inside the asset's published rows; absent where they have none.",
     _OF_ASSET,
 )
 LAST_FAILURE = Metric(
@@ -104,8 +109,8 @@ class LedgerCollector:
     source = "lake"
     metrics = (
         PROCESSED_ROWS, PUBLISHED_ROWS, ATTEMPTS, PROCESSED_SECONDS, PROCESSED_BYTES,
-        LAST_PUBLISH_SECONDS, LAST_PUBLISH, NEWEST_PUBLISH, NEWEST_PARTITION, LAST_FAILURE,
-        PUBLISHED_PARTITIONS, FAILED_PARTITIONS,
+        NEWEST_SECONDS, LAST_PUBLISH, NEWEST_PUBLISH, NEWEST_PARTITION, NEWEST_EVENT,
+        LAST_FAILURE, PUBLISHED_PARTITIONS, FAILED_PARTITIONS,
     )  # fmt: skip
 
     def __init__(self, reader: LakeReader, book: LedgerBook) -> None:
@@ -148,9 +153,11 @@ def _of_standing(asset: str, standing: Standing) -> Iterator[Reading]:
     yield FAILED_PARTITIONS.at(standing.refused, *own, "upstream")
     if standing.last_publish is not None:
         yield LAST_PUBLISH.at(timestamp(standing.last_publish), *own)
-        yield LAST_PUBLISH_SECONDS.at(standing.last_seconds, *own)
     if standing.newest_publish is not None:
         yield NEWEST_PUBLISH.at(timestamp(standing.newest_publish), *own)
+        yield NEWEST_SECONDS.at(standing.newest_seconds, *own)
+    if standing.newest_event is not None:
+        yield NEWEST_EVENT.at(timestamp(standing.newest_event), *own)
     day = _day(standing.newest)
     if day is not None:
         yield NEWEST_PARTITION.at(timestamp(datetime.combine(day, time(), UTC)), *own)

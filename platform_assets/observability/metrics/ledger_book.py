@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from platform_assets.sql import quote_literal
+from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import UPSTREAM, Status
 from platform_assets.warehouse.reader import View
 from platform_assets.warehouse.tables import LEDGER, was_filled
@@ -22,7 +23,7 @@ from platform_assets.warehouse.tables import LEDGER, was_filled
 _OUTCOMES = ("extracted", "cleaned", "quarantined", "deduplicated")
 _PUBLISHED = f"status = {quote_literal(Status.PUBLISHED)}"
 # What a partition's newest publish says; the rest of a row is what its newest attempt says.
-_OF_PUBLISH = (*_OUTCOMES, "bytes", "seconds", "broken", "recorded_at")
+_OF_PUBLISH = (*_OUTCOMES, "bytes", "seconds", "broken", "recorded_at", "newest_event")
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,12 @@ class Standing:
         refused: Partitions whose newest attempt was refused for what is upstream.
         rows: Of the publishes that stand.
         last_publish: When the newest publish was recorded; None: there is none.
-        last_seconds: What it took.
         newest: The newest partition that is published.
         newest_publish: When that was published last.
+        newest_seconds: What that took.
         newest_rows: What became of its rows.
         newest_broken: Its rows by broken rule.
+        newest_event: The newest event time of all published rows (UTC); None: not known.
     """
 
     published: int
@@ -84,11 +86,12 @@ class Standing:
     refused: int
     rows: Rows
     last_publish: datetime | None
-    last_seconds: float
     newest: str | None
     newest_publish: datetime | None
+    newest_seconds: float
     newest_rows: Rows
     newest_broken: Mapping[str, int]
+    newest_event: datetime | None
 
 
 class LedgerBook:
@@ -124,6 +127,7 @@ class LedgerBook:
                 asset VARCHAR, partition VARCHAR, status VARCHAR, refused BOOLEAN,
                 extracted BIGINT, cleaned BIGINT, quarantined BIGINT, deduplicated BIGINT,
                 bytes BIGINT, seconds DOUBLE, broken VARCHAR, recorded_at TIMESTAMPTZ,
+                newest_event TIMESTAMP,
                 PRIMARY KEY (asset, partition)
             )
             """
@@ -138,7 +142,8 @@ class LedgerBook:
             SELECT asset, partition, status, stopped_by = {quote_literal(UPSTREAM)} AS refused,
                    {", ".join(_OF_PUBLISH)},
                    struct_pack(snapshot := snapshot_id, number := rowid) AS place
-            FROM {LEDGER} WHERE snapshot_id > {self._snapshot} AND snapshot_id <= {view.snapshot}
+            FROM {_with_events(view.connection)}
+            WHERE snapshot_id > {self._snapshot} AND snapshot_id <= {view.snapshot}
             """
         ).fetchone()
         if found == (0,):
@@ -185,6 +190,14 @@ class LedgerBook:
                 told.last_failure = max(last, told.last_failure or last)
 
 
+def _with_events(connection: Connection) -> str:
+    """The ledger; one of an earlier version, which nobody has written to since, has no events."""
+    columns = connection.execute(f"SELECT column_name FROM (DESCRIBE {LEDGER})").fetchall()
+    if ("newest_event",) in columns:
+        return LEDGER
+    return f"(SELECT *, snapshot_id, rowid, NULL::TIMESTAMP AS newest_event FROM {LEDGER})"
+
+
 def _standing(view: View) -> dict[str, Standing]:
     def four(of: str) -> str:
         return ", ".join(f"{of.format(name)}" for name in _OUTCOMES)
@@ -197,24 +210,25 @@ def _standing(view: View) -> dict[str, Standing]:
         SELECT asset, count(recorded_at),
                count(*) FILTER (status = {quote_literal(Status.FAILED)} AND NOT refused),
                count(*) FILTER (status = {quote_literal(Status.FAILED)} AND refused),
-               max(recorded_at), coalesce(arg_max(seconds, recorded_at), 0),
-               max(partition) FILTER (recorded_at IS NOT NULL),
-               {newest.format("recorded_at")}, {newest.format("broken")},
+               max(recorded_at), max(partition) FILTER (recorded_at IS NOT NULL),
+               {newest.format("recorded_at")}, coalesce({newest.format("seconds")}, 0),
+               {newest.format("broken")}, max(newest_event),
                {four("coalesce(sum({}), 0)")}, {four(f"coalesce({newest}, 0)")}
         FROM _metrics_partitions GROUP BY 1
         """
     ).fetchall():
-        asset, published, failed, refused, last, seconds, key, at, broken, *counts = row
+        asset, published, failed, refused, last, key, at, seconds, broken, event, *counts = row
         found[str(asset)] = Standing(
             published=published,
             failed=failed,
             refused=refused,
             rows=Rows(*map(int, counts[:4])),
             last_publish=last,
-            last_seconds=seconds,
             newest=key,
             newest_publish=at,
+            newest_seconds=seconds,
             newest_rows=Rows(*map(int, counts[4:])),
             newest_broken=json.loads(broken or "{}"),
+            newest_event=event.replace(tzinfo=UTC) if event is not None else None,
         )
     return found
