@@ -74,8 +74,8 @@ HEARTBEAT = Metric(
 class RunCollector:
     """Metrics of runs and daemons.
 
-    Runs that ended are counted in the event log, which keeps what is told of a run that was
-    deleted, and only what came since the last scrape is looked at.
+    Runs that ended are counted in the event log from where the last scrape ended, so that a counter
+    does not fall where a run is deleted: Prometheus would take that for a restart.
 
     Args:
         instance: Dagster's instance.
