@@ -18,7 +18,6 @@ from platform_assets.cli.console import console, explained
 
 if TYPE_CHECKING:
     from platform_assets.observability.metrics import Exporter
-    from platform_assets.observability.metrics.quality import Severities
 
 PORT = 9464
 
@@ -69,6 +68,7 @@ def _exporter() -> Iterator[Exporter]:
     """The exporter of this installation."""
     import dagster as dg
 
+    from platform_assets.cli.code_location import code_location
     from platform_assets.cli.instance import ensure_home
     from platform_assets.observability.metrics import exporter_of
     from platform_assets.resources import lake_config
@@ -78,18 +78,13 @@ def _exporter() -> Iterator[Exporter]:
     ensure_home(ROOT / "dagster.yaml")
     with dg.DagsterInstance.get() as instance:
         exporter = exporter_of(
-            lake_config(settings), instance, breakers=settings.breakers, severities=_severities
+            lake_config(settings),
+            instance,
+            code_location(),
+            breakers=settings.breakers,
+            watch=settings.watch,
         )
         try:
             yield exporter
         finally:
             exporter.close()
-
-
-def _severities() -> Severities:
-    from platform_assets.declared.catalogue import every_dataset
-
-    return {
-        dataset.name: {rule.name: rule.severity for rule in dataset.compiled.rules}
-        for dataset in every_dataset()
-    }

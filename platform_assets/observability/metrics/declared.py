@@ -33,6 +33,7 @@ UNITS: Mapping[str, str] = {
     "_snapshots": "snapshots of the lake",
     "_findings": "findings",
     "_problems": "problems",
+    "_incidents": "incidents: problems of one cause",
     "_messages": "messages",
     "_state": "1 for the state that the label names, else 0",
     "_success": "1 or 0",
