@@ -66,12 +66,12 @@ NEWEST_SIGNAL = Metric(
 HEARTBEAT = Metric(
     "platform_assets_heartbeat_timestamp_seconds",
     "When each part of the platform that goes round and round was alive last.",
-    ("name",),
+    ("beat",),
 )
 TOLERATED = Metric(
     "platform_assets_heartbeat_tolerated_seconds",
     "For how long it may be silent before it counts as stopped.",
-    ("name",),
+    ("beat",),
 )
 
 

@@ -56,9 +56,10 @@ class Paced:
 
     def read(self) -> Sequence[Reading]:
         """The values as they were when they were asked for last."""
-        if self._asked is None or (self._asked.done() and self._clock() - self._at >= self._every):
+        if self._asked is not None and self._asked.done():
+            self._answer = self._asked
+        over = self._clock() - self._at >= self._every
+        if self._asked is None or (self._asked is self._answer and over):
             self._at = self._clock()
             self._asked = self._pool.submit(self._collector.read)
-        if self._answer is None or self._asked.done():
-            self._answer = self._asked
-        return self._answer.result()
+        return (self._answer or self._asked).result()

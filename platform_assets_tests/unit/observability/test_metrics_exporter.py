@@ -33,6 +33,7 @@ DECLARED = [metric for told in declared_metrics().values() for metric in told]
 LABELS = {
     "asset", "layer", "outcome", "status", "cause", "dataset", "rule", "check", "severity",
     "table", "state", "connection", "collector", "version", "reason", "daemon",
+    "level", "kind", "route", "beat",
 }  # fmt: skip
 HEIGHT = Metric("platform_assets_height_bytes", "How high.", ("of",))
 COUNT = Metric("platform_assets_seen_runs_total", "How many.", kind=Kind.COUNTER)
