@@ -180,8 +180,10 @@ def test_alerts_are_told_by_kind_and_by_what_waits(watch: Path, tmp_path: Path) 
         assert told.get("heartbeat_tolerated_seconds", beat="alerts") == 120
         book.deliver(policy, now)
         told = Scrape.of(exporter)
-        assert told.get("unsent_messages", status="stuck") >= 1
-        assert told.get("sent_messages", route="nowhere", outcome="failed") >= 1
+        figures = book.figures(now)
+        assert told.get("unsent_messages", status="stuck") == figures.stuck
+        failed = told.get("sent_messages", route="nowhere", outcome="failed")
+        assert failed == figures.failures["nowhere"] >= 1
         assert told.get("sent_messages", route="nowhere", outcome="sent") == 0
         # Who looks neither waits for a writer nor holds one up.
         with database.transaction():
