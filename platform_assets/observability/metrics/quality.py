@@ -115,16 +115,23 @@ class QualityCollector:
 def _quarantine(connection: Connection) -> Iterator[Reading]:
     if not was_filled(connection, "quarantine"):
         return
-    own = f"FROM {QUARANTINE} WHERE status IN {literal_list(ACTIVE)}"
-    rows = connection.execute(f"SELECT dataset, status, count(*) {own} GROUP BY 1, 2").fetchall()
+    # One look at the table, which may be large; which rules are broken together repeats itself.
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE _metrics_quarantine AS "
+        f"SELECT dataset, status, rules, count(*) AS found FROM {QUARANTINE} "
+        f"WHERE status IN {literal_list(ACTIVE)} GROUP BY ALL"
+    )
+    rows = connection.execute(
+        "SELECT dataset, status, sum(found) FROM _metrics_quarantine GROUP BY 1, 2"
+    ).fetchall()
     counted = {(str(dataset), str(status)): int(count) for dataset, status, count in rows}
     # A dataset with nothing of one kind has 0 of it, so that a query about shares finds a value.
     for dataset in {dataset for dataset, _ in counted}:
         for status in (RowStatus.OPEN, RowStatus.BLOCKED):
             yield QUARANTINE_ROWS.at(counted.get((dataset, status), 0), dataset, status)
     rows = connection.execute(
-        f"SELECT dataset, rule, count(*) FROM (SELECT dataset, unnest(rules) AS rule {own}) "
-        "GROUP BY 1, 2"
+        "SELECT dataset, rule, sum(found) FROM (SELECT dataset, found, unnest(rules) AS rule "
+        "FROM _metrics_quarantine) GROUP BY 1, 2"
     ).fetchall()
     by_rule = [((str(dataset), str(rule)), float(count)) for dataset, rule, count in rows]
     for labels, count in largest(by_rule, MOST_RULES):
