@@ -103,10 +103,12 @@ def fill_catalog(lake: Connection, config: LakeConfig, assets: int) -> int:
     lake.execute("INSERT INTO lake.cleaned.t0 VALUES (1)")
     with closing(sqlite3.connect(config.catalog, timeout=60)) as catalog:
         names = [str(row[1]) for row in catalog.execute("PRAGMA table_info(ducklake_data_file)")]
-        tables = [int(table) for (table,) in catalog.execute(
-            "SELECT table_id FROM ducklake_table WHERE table_name LIKE 't%' "
-            "AND table_id > (SELECT min(table_id) FROM ducklake_table WHERE table_name = 't0')"
-        )]  # fmt: skip
+        tables = [
+            int(table)
+            for (table,) in catalog.execute(
+                "SELECT table_id FROM ducklake_table WHERE table_name GLOB 't[1-9]*'"
+            )
+        ]
         model = dict(zip(names, catalog.execute(
             "SELECT * FROM ducklake_data_file WHERE table_id = "
             "(SELECT min(table_id) FROM ducklake_table WHERE table_name = 't0')"

@@ -116,6 +116,8 @@ class LedgerCollector:
     def __init__(self, reader: LakeReader, book: LedgerBook) -> None:
         self._book = book
         self._lake = OncePerState(reader, self._readings)
+        # Of many assets few change between two scrapes.
+        self._known: dict[str, tuple[tuple[int, int], list[Reading]]] = {}
 
     def read(self) -> Sequence[Reading]:
         """The values as they are now."""
@@ -124,9 +126,14 @@ class LedgerCollector:
     def _readings(self, view: View) -> Iterator[Reading]:
         self._book.catch_up(view)
         for asset, totals in self._book.totals.items():
-            yield from _of_totals(asset, totals)
-        for asset, standing in self._book.standing.items():
-            yield from _of_standing(asset, standing)
+            state = (view.opening, totals.version)
+            if asset not in self._known or self._known[asset][0] != state:
+                told = [
+                    *_of_totals(asset, totals),
+                    *_of_standing(asset, self._book.standing[asset]),
+                ]
+                self._known[asset] = (state, told)
+            yield from self._known[asset][1]
 
 
 def _of_totals(asset: str, totals: Totals) -> Iterator[Reading]:

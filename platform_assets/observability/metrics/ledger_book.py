@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from platform_assets.sql import quote_literal
@@ -26,7 +26,7 @@ _PUBLISHED = f"status = {quote_literal(Status.PUBLISHED)}"
 _OF_PUBLISH = (*_OUTCOMES, "bytes", "seconds", "broken", "recorded_at", "newest_event")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rows:
     """What became of rows; they add up."""
 
@@ -37,11 +37,21 @@ class Rows:
 
     def __add__(self, other: Rows) -> Rows:
         """Both together."""
-        return Rows(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Rows(
+            self.extracted + other.extracted,
+            self.cleaned + other.cleaned,
+            self.quarantined + other.quarantined,
+            self.deduplicated + other.deduplicated,
+        )
 
     def by_outcome(self) -> dict[str, int]:
         """Rows by what became of them."""
-        return dict(zip(_OUTCOMES, astuple(self), strict=True))
+        return {
+            "extracted": self.extracted,
+            "cleaned": self.cleaned,
+            "quarantined": self.quarantined,
+            "deduplicated": self.deduplicated,
+        }
 
 
 @dataclass
@@ -61,6 +71,11 @@ class Totals:
     bytes: int = 0
     seconds: float = 0.0
     last_failure: datetime | None = None
+
+    @property
+    def version(self) -> int:
+        """Changes with every attempt."""
+        return sum(self.attempts.values())
 
 
 @dataclass(frozen=True)
@@ -167,8 +182,8 @@ class LedgerBook:
                 {", ".join(kept)}
             """
         )
+        self.standing |= _standing(view)
         execute("DROP TABLE _metrics_new")
-        self.standing = _standing(view)
 
     def _add_totals(self, view: View) -> None:
         # An attempt that left everything as it was repeats the figures of the publish.
@@ -199,36 +214,46 @@ def _with_events(connection: Connection) -> str:
 
 
 def _standing(view: View) -> dict[str, Standing]:
-    def four(of: str) -> str:
-        return ", ".join(f"{of.format(name)}" for name in _OUTCOMES)
-
+    """Where the assets stand that something new came of."""
     # A partition that was never published has no time of a publish: it is no newest one.
-    newest = "arg_max({}, partition) FILTER (recorded_at IS NOT NULL)"
+    published = "FILTER (recorded_at IS NOT NULL)"
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in _OUTCOMES)
+    told = ", ".join(
+        f"{name} := {name}" for name in ("recorded_at", "seconds", "broken", *_OUTCOMES)
+    )
     found = {}
-    for row in view.connection.execute(
+    for (
+        asset,
+        published_count,
+        failed,
+        refused,
+        last,
+        event,
+        newest,
+        publish,
+        *counts,
+    ) in view.connection.execute(
         f"""
-        SELECT asset, count(recorded_at),
-               count(*) FILTER (status = {quote_literal(Status.FAILED)} AND NOT refused),
-               count(*) FILTER (status = {quote_literal(Status.FAILED)} AND refused),
-               max(recorded_at), max(partition) FILTER (recorded_at IS NOT NULL),
-               {newest.format("recorded_at")}, coalesce({newest.format("seconds")}, 0),
-               {newest.format("broken")}, max(newest_event),
-               {four("coalesce(sum({}), 0)")}, {four(f"coalesce({newest}, 0)")}
-        FROM _metrics_partitions GROUP BY 1
-        """
+            SELECT asset, count(recorded_at),
+                   count(*) FILTER (status = {quote_literal(Status.FAILED)} AND NOT refused),
+                   count(*) FILTER (status = {quote_literal(Status.FAILED)} AND refused),
+                   max(recorded_at), max(newest_event), max(partition) {published},
+                   arg_max(struct_pack({told}), partition) {published}, {sums}
+            FROM _metrics_partitions WHERE asset IN (SELECT asset FROM _metrics_new) GROUP BY 1
+            """
     ).fetchall():
-        asset, published, failed, refused, last, key, at, seconds, broken, event, *counts = row
+        there = publish or {}
         found[str(asset)] = Standing(
-            published=published,
+            published=published_count,
             failed=failed,
             refused=refused,
-            rows=Rows(*map(int, counts[:4])),
+            rows=Rows(*map(int, counts)),
             last_publish=last,
-            newest=key,
-            newest_publish=at,
-            newest_seconds=seconds,
-            newest_rows=Rows(*map(int, counts[4:])),
-            newest_broken=json.loads(broken or "{}"),
+            newest=newest,
+            newest_publish=there.get("recorded_at"),
+            newest_seconds=there.get("seconds", 0.0),
+            newest_rows=Rows(*(int(there.get(name, 0)) for name in _OUTCOMES)),
+            newest_broken=json.loads(there.get("broken", "{}")),
             newest_event=event.replace(tzinfo=UTC) if event is not None else None,
         )
     return found
