@@ -255,6 +255,35 @@ def test_what_was_merged_is_not_counted_again(watched: Watched) -> None:
     assert watched.book.totals["raw/merged"].rows.extracted == before + 1 == 1201
 
 
+def test_the_newest_event_is_that_of_all_publishes_that_stand(
+    lake_config: LakeConfig, exporter: Exporter
+) -> None:
+    event = datetime(2025, 1, 2, 23, tzinfo=UTC)
+    told = [
+        LedgerEntry("cleaned/things", D1, "r", Status.PUBLISHED, newest_event=event),
+        LedgerEntry("cleaned/things", D2, "r", Status.PUBLISHED, newest_event=None),
+    ]
+    with connect(lake_config) as lake:
+        ensure_platform_tables(lake)
+        in_transaction(lake, lambda con: ledger.record(con, told))
+        found = Scrape.of(exporter).get("newest_event_timestamp_seconds", **CLEANED)
+        assert found == event.timestamp()
+
+
+def test_a_ledger_of_an_earlier_version_has_no_events(
+    lake_config: LakeConfig, exporter: Exporter
+) -> None:
+    with connect(lake_config) as lake:
+        ensure_platform_tables(lake)
+        told = [LedgerEntry("cleaned/things", D1, "r", Status.PUBLISHED, extracted=3)]
+        in_transaction(lake, lambda con: ledger.record(con, told))
+        # Only who writes widens it; who looks takes it as it is.
+        lake.execute(f"ALTER TABLE {LEDGER} DROP COLUMN newest_event")
+        found = Scrape.of(exporter)
+    assert found.get("published_rows", **CLEANED, outcome="extracted") == 3
+    assert found.get("newest_event_timestamp_seconds", **CLEANED) is None
+
+
 def test_a_lake_that_is_not_there_is_told_and_not_made(
     lake_config: LakeConfig, exporter: Exporter
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from platform_assets.observability.metrics import declared_metrics
+from platform_assets.observability.metrics import declared_metrics, freshness
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
@@ -98,6 +98,32 @@ def test_the_test_of_a_rule_notices_that_the_rule_is_gone(tmp_path: Path) -> Non
     done = subprocess.run(without, capture_output=True, text=True, check=False, timeout=120)
     failed = set(re.findall(r'alertname="(\w+)"', done.stdout + done.stderr))
     assert {rule["alert"] for rule in rules()} <= failed
+
+
+def test_a_problem_is_told_within_two_minutes_at_the_shipped_intervals() -> None:
+    told = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))["global"]
+    route = yaml.safe_load((DEPLOY / "alertmanager/alertmanager.yml").read_text("utf-8"))["route"]
+    for name, pace in {
+        "PlatformAssetsPartitionsFailed": 0.0,
+        "PlatformAssetsBreakerOpen": 0.0,
+        "PlatformAssetsNotScraped": 0.0,
+        # They are judged at a pace of their own, and a scrape tells what was judged before it.
+        "PlatformAssetsDataLate": freshness.PACE.total_seconds() + seconds(told["scrape_interval"]),
+    }.items():
+        (rule,) = [rule for rule in rules() if rule["alert"] == name]
+        longest = (
+            pace
+            + seconds(told["scrape_interval"])
+            # Until it is looked at first, and again when it has stayed for long enough.
+            + 2 * seconds(told["evaluation_interval"])
+            + seconds(rule.get("for", "0s"))
+            + seconds(route["group_wait"])
+        )
+        assert longest <= 120, name
+
+
+def seconds(text: str) -> float:
+    return float(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
 
 
 def test_a_rule_says_how_bad_it_is_and_what_to_do() -> None:
