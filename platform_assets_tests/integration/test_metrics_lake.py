@@ -362,3 +362,10 @@ def test_rules_beyond_the_most_broken_are_told_as_one(
     assert by_rule["other"] == 21
     assert sum(by_rule.values()) == many + 2
     assert told.values_of("dataset") <= {"d0", "d1", "d2", "other"}
+    # What was counted is told as long as it stands, and counted again when it does not.
+    entry = LedgerEntry("raw/things", D1, "r", Status.PUBLISHED)
+    with connect(lake_config) as lake:
+        in_transaction(lake, lambda con: ledger.record(con, [entry]))
+        assert Scrape.of(exporter).all("quarantine_rule_rows", "rule") == by_rule
+        lake.execute(f"UPDATE {QUARANTINE} SET status = 'resolved' WHERE rules = ['worst']")
+        assert "worst" not in Scrape.of(exporter).all("quarantine_rule_rows", "rule")

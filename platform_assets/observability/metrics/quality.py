@@ -20,7 +20,8 @@ from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.quarantine import ACTIVE, RowStatus
 from platform_assets.warehouse.reader import LakeReader, View
-from platform_assets.warehouse.tables import FINDINGS, QUARANTINE, was_filled
+from platform_assets.warehouse.snapshots import table_id, written_since
+from platform_assets.warehouse.tables import FINDINGS, PLATFORM, QUARANTINE, was_filled
 
 MOST_RULES = 50
 """Rules that are told one by one; the rows of all others are told as one."""
@@ -71,6 +72,8 @@ class QualityCollector:
         self._book = book
         self._ask = severities
         self._lake = OncePerState(reader, self._readings)
+        self._counted = (0, -1)
+        self._quarantined: Sequence[Reading] = ()
 
     @cached_property
     def _severities(self) -> Severities:
@@ -82,8 +85,19 @@ class QualityCollector:
 
     def _readings(self, view: View) -> Iterator[Reading]:
         self._book.catch_up(view)
-        yield from _quarantine(view.connection)
+        if not self._quarantine_stands(view):
+            self._quarantined = tuple(_quarantine(view.connection))
+        self._counted = (view.opening, view.snapshot)
+        yield from self._quarantined
         yield from self._judged(view.connection)
+
+    def _quarantine_stands(self, view: View) -> bool:
+        """Whether the quarantine is as it was counted last: it may be large, and rarely changes."""
+        opening, snapshot = self._counted
+        if opening != view.opening or snapshot > view.snapshot:
+            return False
+        table = table_id(view.connection, PLATFORM, "quarantine", view.snapshot)
+        return table is not None and not written_since(view.connection, table, snapshot)
 
     def _judged(self, connection: Connection) -> Iterator[Reading]:
         newest = {asset: told.newest for asset, told in self._book.standing.items()}
