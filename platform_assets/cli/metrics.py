@@ -51,12 +51,9 @@ def serve(
 @explained
 def print_metrics() -> None:
     """Print the metrics once, for a look or for a textfile collector."""
-    from prometheus_client import generate_latest
-
-    from platform_assets.observability.metrics.server import registry_of
-
     with _exporter() as exporter:
-        typer.echo(generate_latest(registry_of(exporter)).decode(), nl=False)
+        exporter.warm_up()
+        typer.echo(exporter.text().decode(), nl=False)
 
 
 def _stop(number: int, frame: object) -> NoReturn:

@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 PREFIX = "platform_assets_"
 OTHER = "other"
@@ -100,17 +102,31 @@ class Metric:
         return Reading(self, Sample(self.name, told, float(value)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """A value of a metric.
 
     Attributes:
         metric: The metric.
-        sample: The value with its labels, as ``prometheus_client`` writes it out.
+        sample: The value with its labels, as ``prometheus_client`` has it.
     """
 
     metric: Metric
     sample: Sample
+
+    @cached_property
+    def line(self) -> str:
+        """The value as a line of the text format."""
+        labels = ",".join(
+            f'{name}="{_escaped(value)}"' for name, value in sorted(self.sample.labels.items())
+        )
+        shown = f"{{{labels}}}" if labels else ""
+        value = floatToGoString(self.sample.value)  # type: ignore[no-untyped-call] # it has no types
+        return f"{self.sample.name}{shown} {value}\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def largest(

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from platform_assets import __version__
 from platform_assets.observability.metrics.collector import Collector
 from platform_assets.observability.metrics.declared import Kind, Metric, Reading
+from platform_assets.observability.metrics.text import write
 
 # A scrape that takes longer than 10 s is given up by Prometheus, with all that was read.
 BUDGET_SECONDS = 5.0
@@ -118,6 +119,10 @@ class Exporter(PrometheusCollector):
     def collect(self) -> Iterator[Family]:
         """The metrics as they are now."""
         yield from _families(self.metrics, self._readings())
+
+    def text(self) -> bytes:
+        """The metrics as they are now, in the text format."""
+        return write(self.metrics, self._readings())
 
     def warm_up(self) -> None:
         """Ask once, as long as it takes: the first look at the lake reads the whole ledger."""

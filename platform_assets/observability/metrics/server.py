@@ -14,10 +14,11 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import CollectorRegistry
 
 from platform_assets.errors import SettingsError
 from platform_assets.observability.metrics.exporter import Exporter
+from platform_assets.observability.metrics.text import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,7 +45,7 @@ class _Handler(WSGIRequestHandler):
 
 
 def registry_of(exporter: Exporter) -> CollectorRegistry:
-    """A registry of the exporter's metrics alone."""
+    """The exporter's metrics for whatever works on a registry of ``prometheus_client``."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(exporter)
     return registry
@@ -56,14 +57,14 @@ def application(exporter: Exporter) -> WSGIApplication:
     Args:
         exporter: What is served.
     """
-    # Compressing takes as long as reading all metrics, and most scrapers are near.
-    metrics = make_wsgi_app(registry_of(exporter), disable_compression=True)
 
     def answer(environ: WSGIEnvironment, respond: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == METRICS_PATH:
-            found: Iterable[bytes] = metrics(environ, respond)
-            return found
+            # Not compressed: that takes as long as all the rest, and most scrapers are near.
+            page = exporter.text()
+            respond("200 OK", [("Content-Type", CONTENT_TYPE)])
+            return [page]
         if path == HEALTH_PATH:
             respond("200 OK", _TEXT)
             return [b"ok\n"]

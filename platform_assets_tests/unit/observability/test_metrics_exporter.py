@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from platform_assets.errors import SettingsError
@@ -133,6 +135,20 @@ def test_what_collectors_say_is_told_with_how_it_went() -> None:
     assert told.get("scrape_duration_seconds") >= 0
     assert "# HELP platform_assets_height_bytes How high.\n" in text
     assert "# TYPE platform_assets_seen_runs_total counter\n" in text
+
+
+@given(st.lists(st.tuples(st.text(), st.floats()), max_size=5, unique_by=lambda each: each[0]))
+def test_the_text_is_that_of_prometheus_client(told: list[tuple[str, float]]) -> None:
+    readings = [HEIGHT.at(value, label) for label, value in told]
+    with exporting(Told(readings=readings)) as exporter:
+        ours = exporter.text()
+        theirs = generate_latest(registry_of(exporter))
+
+    def steady(page: bytes) -> list[bytes]:
+        # But for how long it took.
+        return [line for line in page.split(b"\n") if b"duration_seconds" not in line]
+
+    assert steady(ours) == steady(theirs)
 
 
 def test_registering_asks_for_nothing() -> None:
