@@ -285,8 +285,10 @@ def test_a_ledger_of_an_earlier_version_has_no_events(
 
 
 def test_a_lake_that_is_not_there_is_told_and_not_made(
-    lake_config: LakeConfig, exporter: Exporter
+    lake_config: LakeConfig, tmp_path: Path
 ) -> None:
+    lake_config = replace(lake_config, catalog=tmp_path / "none" / "catalog.sqlite")
+    exporter = exporter_over(lake_config)
     told = Scrape.of(exporter)
     assert set(told.all("collector_success", "collector").values()) == {0}
     assert told.get("lake_snapshots") is None
@@ -297,6 +299,7 @@ def test_a_lake_that_is_not_there_is_told_and_not_made(
         told = Scrape.of(exporter)
         assert set(told.all("collector_success", "collector").values()) == {1}
         assert told.get("lake_snapshots") == 1
+    exporter.close()
 
 
 def test_a_lake_that_was_replaced_is_looked_at_anew(

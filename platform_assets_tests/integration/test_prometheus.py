@@ -18,6 +18,7 @@ import yaml
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from platform_assets.assets.dbt_project import prepare_dbt_project
 from platform_assets.resources import lake_config
 from platform_assets.warehouse.lake import connect
 from platform_assets_tests.conftest import Installation
@@ -155,6 +156,8 @@ def test_a_partition_fails_and_a_webhook_hears_of_it(
         heard.extend(request.get_json()["alerts"])
         return Response("")
 
+    # The server loads the code location, which needs the manifest that `setup` makes.
+    prepare_dbt_project()
     httpserver.expect_request("/alerts", method="POST").respond_with_handler(hear)
     delivered = tmp_path / "delivered"
     delivered.mkdir()
