@@ -22,6 +22,7 @@ from bench.measure import (
     run,
     run_module,
 )
+from bench.metrics_cases import metrics_scrape
 from bench.plan import DAYS, Plan
 from bench.results import Section, milliseconds, seconds, times
 from bench.source_cases import sources
@@ -346,4 +347,5 @@ CASES = {
     "start": start_up,
     "sources": sources,
     "freshness": freshness,
+    "metrics": metrics_scrape,
 }

@@ -27,6 +27,7 @@ from platform_assets.cli.diff import diff
 from platform_assets.cli.freshness import freshness_app
 from platform_assets.cli.impact import impact
 from platform_assets.cli.lineage import lineage_app
+from platform_assets.cli.metrics import metrics_app
 from platform_assets.cli.quarantine import quarantine_app
 from platform_assets.cli.report import report
 from platform_assets.cli.rollback import rollback
@@ -50,6 +51,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(connections_app, name="connections")
 app.add_typer(lineage_app, name="lineage")
+app.add_typer(metrics_app, name="metrics")
 app.command()(diff)
 app.command()(impact)
 app.command()(rollback)

@@ -46,12 +46,25 @@ def score(entry: LedgerEntry, severities: Mapping[str, str], found: Collection[F
         found: The findings about it; those that were accepted, and those of severity info, do not
             count.
     """
-    extracted, cleaned = max(entry.extracted, 1), max(entry.cleaned, 1)
     # Rows that break several such rules are counted several times: there are at most all.
     warned = sum(n for rule, n in entry.broken.items() if severities.get(rule) == "warn")
     odd = {f.check_name for f in found if f.status == "open" and f.severity != "info"}
+    return score_of(entry.extracted, entry.cleaned, entry.quarantined, warned=warned, odd=len(odd))
+
+
+def score_of(extracted: int, cleaned: int, quarantined: int, *, warned: int, odd: int) -> Score:
+    """The quality of one partition, from its counts.
+
+    Args:
+        extracted: Rows that came in.
+        cleaned: Rows that were published.
+        quarantined: Rows that broke a rule of severity error.
+        warned: How often a published row breaks a rule of severity warn.
+        odd: Checks of its statistics that find something odd.
+    """
+    extracted, cleaned = max(extracted, 1), max(cleaned, 1)
     return Score(
-        validity=1 - min(entry.quarantined, extracted) / extracted,
+        validity=1 - min(quarantined, extracted) / extracted,
         conformity=1 - WARNED_WEIGHT * min(warned, cleaned) / cleaned,
-        expectedness=max(0.0, 1 - ODD_WEIGHT * len(odd)),
+        expectedness=max(0.0, 1 - ODD_WEIGHT * odd),
     )

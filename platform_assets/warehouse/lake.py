@@ -90,11 +90,18 @@ def _may_be_a_race(error: Exception) -> bool:
     )
 
 
-def attach(connection: Connection, config: LakeConfig) -> None:
-    """Attach the lake to an engine opened with ``engine_options``, offline."""
+def attach(connection: Connection, config: LakeConfig, *, read_only: bool = False) -> None:
+    """Attach the lake to an engine opened with ``engine_options``, offline.
+
+    Args:
+        connection: The engine.
+        config: Where the lake is.
+        read_only: Whether it is only looked at: it has to be there, and nothing of it is changed.
+    """
     for name in EXTENSIONS:
         load_extension(connection, name)
-    config.files.mkdir(parents=True, exist_ok=True)
+    if not read_only:
+        config.files.mkdir(parents=True, exist_ok=True)
     catalog = quote_literal(f"ducklake:sqlite:{config.catalog}")
     # Two processes that meet a new catalog both want to set its mode and to create its tables. The
     # catalog remembers where its files were; the setting decides, so that a lake can be moved.
@@ -102,22 +109,24 @@ def attach(connection: Connection, config: LakeConfig) -> None:
         on=_may_be_a_race, attempts=OPENING_ATTEMPTS, wait_initial=0.05, wait_max=1.0
     ):
         with attempt:
-            _prepare_catalog(config.catalog)
+            if not read_only:
+                _prepare_catalog(config.catalog)
             connection.execute(
                 f"ATTACH IF NOT EXISTS {catalog} AS {LAKE} "
                 f"(DATA_PATH {quote_literal(str(config.files))}, OVERRIDE_DATA_PATH true, "
-                "DATA_INLINING_ROW_LIMIT 0)"
+                f"DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''})"
             )
     for name, value in config.variables.items():
         connection.execute(f"SET VARIABLE {quote_identifier(name)} = ?", [value])
 
 
 @contextmanager
-def connect(config: LakeConfig) -> Iterator[Connection]:
+def connect(config: LakeConfig, *, read_only: bool = False) -> Iterator[Connection]:
     """Open the lake; it is closed when the block ends, however it ends.
 
     Args:
         config: Where the lake is and what the engine may use.
+        read_only: Whether it is only looked at: it has to be there, and nothing of it is changed.
 
     Raises:
         SettingsError: The lake cannot be opened.
@@ -125,7 +134,7 @@ def connect(config: LakeConfig) -> Iterator[Connection]:
     connection = duckdb.connect(":memory:", config=engine_options(config))
     try:
         try:
-            attach(connection, config)
+            attach(connection, config, read_only=read_only)
         except (duckdb.Error, sqlite3.Error, OSError) as error:
             raise SettingsError(
                 "The lake cannot be opened",

@@ -165,3 +165,24 @@ def columns_at(connection: Connection, table: str, snapshot: int) -> dict[str, s
         f"SELECT column_name, column_type FROM (DESCRIBE FROM {table} AT (VERSION => {snapshot}))"
     ).fetchall()
     return {str(name): str(sql_type) for name, sql_type in described}
+
+
+def written_since(connection: Connection, table: int, snapshot: int) -> bool:
+    """Whether a table may hold other rows than at a snapshot; where that is not known, it may.
+
+    Args:
+        connection: An open lake.
+        table: Which table, as ``table_id`` says.
+        snapshot: The snapshot.
+    """
+    row = connection.execute(
+        f"""
+        SELECT count(*) = max(snapshot_id) - {snapshot} AS all_known,
+            bool_or(list_contains(regexp_extract_all(changes_made, '[0-9]+'), '{table}'))
+        FROM {CATALOG}.ducklake_snapshot_changes WHERE snapshot_id > {snapshot}
+        """
+    ).fetchone()
+    if row is None or row[1] is None:
+        # Nothing was written since, or all that tells of it was expired.
+        return current_snapshot(connection) != snapshot
+    return not row[0] or bool(row[1])

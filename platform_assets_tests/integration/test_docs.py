@@ -34,11 +34,13 @@ STARTED_ELSEWHERE = {
 READY_SECONDS, STOP_SECONDS = 90, 60.0
 # Servers: they are started, asked, and stopped.
 UI, SHOP = "http://127.0.0.1:3000/server_info", "http://127.0.0.1:8123/products"
+METRICS = "http://127.0.0.1:9464/metrics"
 SERVERS = {
     "make dev": UI,
     "make online-retail-dev": UI,
     "make shop-dev": UI,
     "make shop": SHOP,
+    "platform-assets metrics serve": METRICS,
 }
 
 

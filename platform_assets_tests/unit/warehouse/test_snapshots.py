@@ -10,8 +10,15 @@ from platform_assets.errors import PartitionError
 from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection, current_snapshot, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
-from platform_assets.warehouse.snapshots import NOW, Asked, find, told_at
-from platform_assets.warehouse.tables import ensure_platform_tables
+from platform_assets.warehouse.snapshots import (
+    NOW,
+    Asked,
+    find,
+    table_id,
+    told_at,
+    written_since,
+)
+from platform_assets.warehouse.tables import QUARANTINE, ensure_platform_tables
 from platform_assets_tests.support import D1, D2, Site
 
 ASSET = "cleaned/things"
@@ -84,3 +91,30 @@ def test_an_expired_snapshot_is_gone(site: Site) -> None:
         find(site.lake, ASSET, asked("1"))
     assert raised.value.found == "1"
     assert told_at(site.lake, 1) is None
+
+
+def test_whether_a_table_was_written_to_since(lake: Connection) -> None:
+    before = current_snapshot(lake)
+    book, quarantine = (
+        table_id(lake, "platform", name, before) for name in ("ledger", "quarantine")
+    )
+    assert book is not None
+    assert quarantine is not None
+    assert not written_since(lake, book, before)
+    entry = LedgerEntry("cleaned/more", D1, "r", Status.PUBLISHED)
+    in_transaction(lake, lambda con: ledger.record(con, [entry]))
+    assert written_since(lake, book, before)
+    assert not written_since(lake, quarantine, before)
+    lake.execute(f"INSERT INTO {QUARANTINE} (dataset) VALUES ('more')")
+    filled = current_snapshot(lake)
+    assert written_since(lake, quarantine, before)
+    assert not written_since(lake, quarantine, filled)
+    lake.execute(f"DELETE FROM {QUARANTINE} WHERE dataset = 'more'")
+    assert written_since(lake, quarantine, filled)
+    # Where what tells of it was expired, it may have been written to.
+    in_transaction(lake, lambda con: ledger.record(con, [entry]))
+    in_transaction(lake, lambda con: ledger.record(con, [entry]))
+    newest = current_snapshot(lake)
+    assert not written_since(lake, quarantine, newest - 2)
+    lake.execute(f"CALL ducklake_expire_snapshots('lake', versions => [{newest - 1}])")
+    assert written_since(lake, quarantine, newest - 2)
