@@ -13,6 +13,8 @@ that. Every other check is told as severe as it says.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -30,6 +32,8 @@ from platform_assets.sensors.alerting.wording import first_lines, retry
 from platform_assets.sensors.alerting.world import Collected, World
 
 PAGE = 2_000
+SECONDS = 8.0
+"""How long a round reads on: a year's backfill evaluates a hundred thousand times."""
 # The names of the platform's checks that show what is told from elsewhere; test_alerting_checks.py
 # holds them against those of ``assets``, which this may not import.
 PUBLISHED = "partitions_published"
@@ -49,28 +53,48 @@ def collect(world: World, cursor: str | None) -> Collected:
     if cursor is None:
         newest = log.get_event_records(dg.EventRecordsFilter(evaluated), limit=1)
         return Collected([], str(newest[0].storage_id if newest else 0))
-    records = log.get_event_records(
-        dg.EventRecordsFilter(evaluated, after_cursor=int(cursor)), limit=PAGE, ascending=True
-    )
-    standing = set(world.of(Kind.CHECK_FAILED))
-    signals = []
-    causes: dict[str, dict[str, str]] = {}
-    for record in records:
-        entry = record.event_log_entry
-        told = entry.get_dagster_event().asset_check_evaluation_data
-        at = datetime.fromtimestamp(entry.timestamp, UTC)
-        if told.passed:
-            passed = _signal(told, at, entry.run_id, Standing.OVER)
-            if passed.fingerprint in standing:
-                standing.discard(passed.fingerprint)
-                signals.append(passed)
-        elif _is_news(world, told):
-            if entry.run_id not in causes:
-                causes[entry.run_id] = _causes(world, entry.run_id)
-            failed = _failed(world, told, at, entry.run_id, causes[entry.run_id])
-            standing.add(failed.fingerprint)
-            signals.append(failed)
-    return Collected(signals, str(records[-1].storage_id) if records else None)
+    reading = _Reading(world)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        records = log.get_event_records(
+            dg.EventRecordsFilter(evaluated, after_cursor=int(cursor)), limit=PAGE, ascending=True
+        )
+        reading.take(records)
+        cursor = str(records[-1].storage_id) if records else cursor
+        if len(records) < PAGE:
+            break
+    return Collected(reading.signals, cursor)
+
+
+class _Reading:
+    """What is told of evaluations, one after the other."""
+
+    def __init__(self, world: World) -> None:
+        self.signals: list[Signal] = []
+        self._world = world
+        self._standing = set(world.of(Kind.CHECK_FAILED))
+        self._causes: dict[str, dict[str, str]] = {}
+
+    def take(self, records: Sequence[dg.EventLogRecord]) -> None:
+        """Tell of evaluations."""
+        for record in records:
+            entry = record.event_log_entry
+            told = entry.get_dagster_event().asset_check_evaluation_data
+            at = datetime.fromtimestamp(entry.timestamp, UTC)
+            if told.passed:
+                passed = _signal(told, at, entry.run_id, Standing.OVER)
+                if passed.fingerprint in self._standing:
+                    self._standing.discard(passed.fingerprint)
+                    self.signals.append(passed)
+            elif _is_news(self._world, told):
+                failed = _failed(self._world, told, at, entry.run_id, self._causes_of(entry.run_id))
+                self._standing.add(failed.fingerprint)
+                self.signals.append(failed)
+
+    def _causes_of(self, run_id: str) -> dict[str, str]:
+        if run_id not in self._causes:
+            self._causes[run_id] = _causes(self._world, run_id)
+        return self._causes[run_id]
 
 
 def _is_news(world: World, told: AssetCheckEvaluation) -> bool:
