@@ -95,7 +95,8 @@ def build_arrival_sensor(
 
     @dg.sensor(
         name=NAME,
-        target=dg.AssetSelection.assets(*keys),
+        # Not a target: that is a job, whose assets must all be cut alike.
+        asset_selection=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         required_resource_keys={"lake", *(each.source.connection for each in of_files)},

@@ -110,12 +110,19 @@ class Server:
         assert self.process.poll() is None, f"it ended by itself: {self.process.returncode}"
         try:
             data = self.ask(
-                "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } }"
+                "{ workspaceOrError { ... on Workspace { locationEntries {"
+                "    loadStatus locationOrLoadError { ... on PythonError { message } } } } }"
                 "  instance { daemonHealth { allDaemonStatuses { required healthy } } } }"
             )
         except requests.ConnectionError:
             return False
         locations = data["workspaceOrError"]["locationEntries"]
+        errors = [
+            each["locationOrLoadError"].get("message")
+            for each in locations
+            if each["locationOrLoadError"]
+        ]
+        assert not any(errors), errors
         daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
         return bool(
             locations

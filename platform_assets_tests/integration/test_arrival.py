@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dagster._core.storage.tags import (
 from platform_assets.assets.build import build_definitions
 from platform_assets.dataset import Dataset
 from platform_assets.errors import ContractError
-from platform_assets.partitions import Unpartitioned
+from platform_assets.partitions import Daily, Unpartitioned
 from platform_assets.resources import FolderResource
 from platform_assets.resources.lake import LakeResource
 from platform_assets.sensors import arrival
@@ -256,3 +257,14 @@ def test_there_is_one_sensor_that_runs_by_itself(watch: Callable[..., Watch]) ->
     sensor = watch().definitions.resolve_sensor_def("arrival")
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     assert build_arrival_sensor([]) is None
+
+
+def test_datasets_that_are_cut_differently_are_watched_side_by_side() -> None:
+    datasets = [
+        things("early"),
+        things("late", partitions=Daily(date(2025, 3, 1))),
+        things("whole", source=CsvFiles("whole.csv"), partitions=Unpartitioned()),
+    ]
+    definitions = build_definitions(datasets, resources={"files": FolderResource(path="/")})
+    dg.Definitions.validate_loadable(definitions)
+    assert definitions.resolve_sensor_def("arrival").asset_selection is not None
