@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from platform_assets.alerts.redaction import names_a_secret
 from platform_assets.alerts.routing import Means, Target
 from platform_assets.documents.document import Document, Place
 from platform_assets.errors import SettingsError
+from platform_assets.observability.redaction import names_a_secret
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -18,15 +18,52 @@ _NAMES = re.compile(
     r"(PASSW(OR)?D|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY|_KEY$|_HEADERS$|_DSN$)",
     re.IGNORECASE,
 )
-# ``https://user:password@host``, and a user alone, which may be a token.
-_IN_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.\-]*://)[^\s/?#]+@", re.IGNORECASE)
-# ``password=…``, ``"token": "…"``, ``?api_key=…&``
-_NAMED = re.compile(
-    r"""(?P<name>\b[\w\-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|signature|credential)
-        ["']?\s*[=:]\s*["']?)(?!\*\*\*)[^\s"'&,;)}\]]+""",
-    re.IGNORECASE | re.VERBOSE,
+_KEY_NAMES = (
+    r"(?:[\w-]*(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|signature|authorization|x-amz-[\w-]+|sig|auth))"
 )
-_AUTHORIZATION = re.compile(r"(?P<kind>\b(?:bearer|basic)\s+)[\w.~+/\-]{8,}=*", re.IGNORECASE)
+_NAMED = rf"(?<![a-z0-9])(['\"]?{_KEY_NAMES}['\"]?\s*[=:]\s*)"
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.DOTALL), replacement)
+    for pattern, replacement in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
+        # scheme://user:password@host: neither the user nor the password.
+        (r"\b([a-z][a-z0-9+.-]*://)[^\s/?#'\"]*@", rf"\1{HIDDEN}@"),
+        # Addresses that are themselves the key.
+        (r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s'\"<>)]+", rf"\1{HIDDEN}"),
+        (r"(webhook\.office\.com/|logic\.azure\.com[^\s/]*/)[^\s'\"<>)]+", rf"\1{HIDDEN}"),
+        (r"(discord(?:app)?\.com/api/webhooks/)[^\s'\"<>)]+", rf"\1{HIDDEN}"),
+        (r"\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}", rf"\1 {HIDDEN}"),
+        (rf"{_NAMED}(\"|')(?:(?!\2).)*\2", rf"\1\2{HIDDEN}\2"),
+        (rf"{_NAMED}(?!\*\*\*|bearer |basic |[\"'])[^\s,;&'\"]+", rf"\1{HIDDEN}"),
+        # Keys that say by their form that they are one.
+        (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", HIDDEN),
+        (r"\bxox[abeoprs]-[0-9a-z-]{10,}", HIDDEN),
+        (r"\b(?:gh[opsur]|glpat|github_pat|sk|pk|rk)[-_](?:live_|test_)?[0-9a-z_-]{16,}", HIDDEN),
+        (r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?", HIDDEN),
+    )
+)
+_PARAMETER = re.compile(rf"[?&]{_KEY_NAMES}=[^&\s]", re.IGNORECASE)
+
+
+def names_a_secret(url: str) -> bool:
+    """Whether a parameter of a URL is called like a secret and has a value.
+
+    Args:
+        url: The URL.
+    """
+    return _PARAMETER.search(url) is not None
+
+
+def without_secrets(text: str) -> str:
+    """A text without what has the form of a secret.
+
+    Args:
+        text: The text.
+    """
+    for pattern, replacement in _FORMS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 @dataclass(frozen=True)
@@ -58,9 +95,7 @@ class Redaction:
         for secret in self.secrets:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
-        text = _IN_URL.sub(rf"\g<scheme>{HIDDEN}@", text)
-        text = _NAMED.sub(rf"\g<name>{HIDDEN}", text)
-        return _AUTHORIZATION.sub(rf"\g<kind>{HIDDEN}", text)
+        return without_secrets(text)
 
     def value(self, value: object) -> object:
         """A value of a log line without its secrets, however deep they are."""

@@ -1,6 +1,7 @@
 import pytest
 
-from platform_assets.alerts.redaction import names_a_secret, redacted
+from platform_assets.alerts.redaction import redacted
+from platform_assets.observability.redaction import names_a_secret
 
 SECRETS = {
     "a URL with a password": ("postgres://shop:hunter2@db.internal/x", "hunter2"),
