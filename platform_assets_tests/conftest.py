@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +27,19 @@ from platform_assets_tests.support import PII_KEY, Site
 # How long an example takes is the machine's affair: it fails no test.
 hypothesis.settings.register_profile("platform_assets", deadline=None)
 hypothesis.settings.load_profile("platform_assets")
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tests_for_other_processes() -> Iterator[None]:
+    """Have processes that tests start find the tests' own modules, which are not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        # Dagster's processes for steps take the first place that modules come from off the path.
+        patch.setattr(sys, "path", [*sys.path, str(ROOT)])
+        yield
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,11 @@ from platform_assets.alerts.routing import Means as _Means
 from platform_assets.alerts.signals import Kind, Severity
 from platform_assets.documents.checking import Strict
 from platform_assets.documents.document import Document, Place
+from platform_assets.documents.spans import EXPECTED, read_span
 from platform_assets.errors import PlatformError, SettingsError
 from platform_assets.quality.policy import Calendar, Event
 
-_SPAN = re.compile(r"^(\d+)\s*([smhd])$")
 _CLOCK = re.compile(r"^([01]?\d|2[0-3]):([0-5]\d)$")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ROUTE = Route("", Target(_Means.CONSOLE))
 _POLICY = Policy(())
 _FALL_OVER, _STORM = FallOver(), Storm()
@@ -41,10 +40,10 @@ def span(value: object) -> timedelta:
         return value
     if value == 0 and not isinstance(value, bool):
         return timedelta(0)
-    found = _SPAN.match(value) if isinstance(value, str) else None
+    found = read_span(value) if isinstance(value, str) else None
     if found is None:
-        raise ValueError("a number and s, m, h or d, such as 30m")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        raise ValueError(f"{EXPECTED}, such as 30m")
+    return found
 
 
 def _some_span(value: object) -> timedelta:

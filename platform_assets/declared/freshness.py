@@ -11,9 +11,10 @@ from pydantic import Field
 
 from platform_assets.declared.statistics import CalendarOptions
 from platform_assets.documents.checking import Strict
+from platform_assets.documents.spans import SPAN
 from platform_assets.quality.policy import Calendar, Event
 from platform_assets.quality.promise import Freshness
-from platform_assets.quality.promise_values import SPAN, span_of
+from platform_assets.quality.promise_values import span_of
 
 
 class FreshnessOptions(Strict):

@@ -33,9 +33,10 @@ from platform_assets.declared.rules import RuleOptions, policies
 from platform_assets.declared.statistics import StatisticsOptions
 from platform_assets.documents.checking import Strict, checked, mapping_at
 from platform_assets.documents.document import Document, Place, read_document, shown
+from platform_assets.documents.spans import SPAN
 from platform_assets.errors import ContractError, PlatformError, SettingsError
 from platform_assets.partitions import Daily, Partitions, Unpartitioned
-from platform_assets.warehouse.picking import AGE, age_of
+from platform_assets.warehouse.picking import age_of
 
 INFER = "infer"
 RESERVED = ("lake",)
@@ -77,7 +78,8 @@ class EntryOptions(Strict):
     statistics: StatisticsOptions = Field(default_factory=StatisticsOptions)
     rules: dict[str, RuleOptions] = Field(default_factory=dict)
     unique_across: list[str] = Field(default_factory=list)
-    quarantine_retention: str | None = Field(default=None, pattern=AGE.pattern)
+    quarantine_retention: str | None = Field(default=None, pattern=SPAN.pattern)
+    sla: str | None = Field(default=None, pattern=SPAN.pattern)
 
 
 class _Top(Strict):
@@ -166,6 +168,7 @@ class Entry:
                 rules=rules,
                 unique_across=tuple(self.options.unique_across),
                 quarantine_retention=self._quarantine_retention,
+                sla=age_of(self.options.sla, "sla") if self.options.sla else None,
                 description=self.options.description,
                 owners=tuple(self.options.owners),
                 tags=self.options.tags,

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
+from platform_assets.documents.spans import write_span
 from platform_assets.errors import ContractError
 from platform_assets.partitions import Daily, Partitions
 from platform_assets.quality.policy import Calendar
@@ -36,8 +37,6 @@ _WEEKEND = 5
 # No calendar leaves out more days in a row than this.
 _DAYS_LOOKED_AT = 400
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-UNITS = {"d": A_DAY, "h": timedelta(hours=1), "m": timedelta(minutes=1)}
-"""How a span of time is written."""
 SPANS = ("warn_before", "within", "warn")
 """The attributes that are spans of time."""
 
@@ -136,7 +135,7 @@ class Freshness:
             raise refused(
                 "warn_before",
                 "more than nothing and at most a day",
-                span(self.warn_before),
+                write_span(self.warn_before),
                 "half an hour is timedelta(minutes=30)",
             )
         if self._first_on(date(2025, 1, 1), self._has_deadline) is None:
@@ -151,13 +150,16 @@ class Freshness:
         assert self.within is not None  # it is what is promised
         if self.within < SHORTEST:
             raise refused(
-                "within", "a minute or more", span(self.within), "two hours are timedelta(hours=2)"
+                "within",
+                "a minute or more",
+                write_span(self.within),
+                "two hours are timedelta(hours=2)",
             )
         if self.warn is not None and not SHORTEST <= self.warn < self.within:
             raise refused(
                 "warn",
-                f"a minute or more, and less than {span(self.within)}",
-                span(self.warn),
+                f"a minute or more, and less than {write_span(self.within)}",
+                write_span(self.warn),
                 "shorten it, or leave it out",
             )
 
@@ -185,7 +187,7 @@ class Freshness:
                 "A freshness is promised that no daily data can have",
                 where=f"{where}, freshness, within",
                 expected="more than a day: a day's partition is there once the day is over",
-                found=span(self.within),
+                found=write_span(self.within),
                 fix="allow a day more, promise by= a time of day, or leave it unpartitioned",
             )
 
@@ -271,22 +273,12 @@ class Freshness:
     def in_words(self) -> str:
         """All of it in a few words."""
         if self.within is not None:
-            return f"newest data no older than {span(self.within)}"
+            return f"newest data no older than {write_span(self.within)}"
         of = " of a business day" if self.partitions == "business" else ""
         on = "business days" if self.days == "business" else "every day"
         off = f", but on holidays of {self.calendar.holidays}" if self.calendar.holidays else ""
         more = f", but on {len(self.calendar.events)} further days" if self.calendar.events else ""
         return f"the newest partition{of} by {self.by} {self.timezone} on {on}{off}{more}"
-
-
-def span(value: timedelta) -> str:
-    """A span of time as ``read`` understands it, such as ``2h``."""
-    minutes = int(value.total_seconds() // 60)
-    for unit, length in UNITS.items():
-        in_unit, rest = divmod(minutes, int(length.total_seconds() // 60))
-        if not rest and in_unit:
-            return f"{in_unit}{unit}"
-    return f"{minutes}m"
 
 
 def refused(where: str, expected: str, found: str, fix: str) -> ContractError:

@@ -5,18 +5,15 @@ Belongs here: writing and reading them. Does not belong here: what they mean (``
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date, timedelta
 from typing import Any
 
+from platform_assets.documents.spans import EXPECTED, read_span, write_span
 from platform_assets.errors import ContractError
 from platform_assets.quality.policy import Calendar, Event
-from platform_assets.quality.promise import SPANS, UNITS, Freshness, refused, span
-
-SPAN = re.compile(r"^([0-9]+)([dhm])$")
-"""How a span of time is written: ``1d``, ``2h`` or ``30m``."""
+from platform_assets.quality.promise import SPANS, Freshness, refused
 
 
 def told(promise: Freshness) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def told(promise: Freshness) -> dict[str, Any]:
             if value != Calendar():
                 found["calendar"] = _calendar_told(value)
         elif value != each.default:
-            found[each.name] = span(value) if isinstance(value, timedelta) else value
+            found[each.name] = write_span(value) if isinstance(value, timedelta) else value
     return found
 
 
@@ -81,16 +78,16 @@ def span_of(text: object, where: str) -> timedelta:
     """The span of time that a text tells.
 
     Args:
-        text: A number and ``d``, ``h`` or ``m``.
+        text: A number and a unit.
         where: The name of the value, for a message.
 
     Raises:
         ContractError: It tells none.
     """
-    matched = SPAN.fullmatch(str(text))
-    if matched is None:
-        raise refused(where, "a number and d, h or m, such as 2h", str(text), "correct it")
-    return int(matched[1]) * UNITS[matched[2]]
+    found = read_span(str(text))
+    if found is None:
+        raise refused(where, f"{EXPECTED}, such as 2h", str(text), "correct it")
+    return found
 
 
 def _calendar_told(calendar: Calendar) -> dict[str, Any]:

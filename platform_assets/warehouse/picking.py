@@ -6,17 +6,13 @@ condition that follows from them (``quarantine_work.Picked``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
+from platform_assets.documents.spans import EXPECTED, read_span
 from platform_assets.errors import SettingsError
 from platform_assets.warehouse.quarantine import ACTIVE, RowStatus
 from platform_assets.warehouse.quarantine_work import Picked
-
-AGE = re.compile(r"^(\d+)([dhm])$")
-"""How an age is written: ``7d``, ``12h`` or ``30m``."""
-_UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def picked_by(
@@ -63,16 +59,16 @@ def age_of(text: str, option: str) -> timedelta:
     """Read an age such as ``7d``.
 
     Args:
-        text: A number and d, h or m.
+        text: A number and a unit.
         option: Where it was said.
 
     Raises:
         SettingsError: It is none.
     """
-    matched = AGE.fullmatch(text)
-    if matched is None:
-        raise _no_such("age", option, text, "a number and d, h or m, such as 7d")
-    return timedelta(**{_UNITS[matched[2]]: int(matched[1])})
+    found = read_span(text)
+    if found is None:
+        raise _no_such("age", option, text, f"{EXPECTED}, such as 7d")
+    return found
 
 
 def _no_such(what: str, option: str, found: str, expected: str) -> SettingsError:
