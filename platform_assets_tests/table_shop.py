@@ -98,7 +98,13 @@ class Shop:
         ).fetchall()
 
     def note(self) -> None:
-        """Note what the source holds that is good: a bad version leaves the last good one."""
+        """Note what the source holds that is good: a bad version leaves the last good one.
+
+        Called between two syncs, as that is all that a sync can see: a row that was deleted and
+        put again badly in the meantime was never gone, and its last good version stays.
+        """
+        for gone in set(self.last_good) - set(self.table.rows):
+            del self.last_good[gone]
         for key, each in self.table.rows.items():
             if each.status != BAD:
                 self.last_good[key] = each

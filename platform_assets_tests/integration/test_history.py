@@ -82,7 +82,6 @@ def test_the_history_as_of_a_time_is_what_the_cleaned_table_was(
                     table.put(sale(key, day, status=status))
                 elif key in table.rows and reader == "snapshot":
                     table.delete(key)
-                    shop.last_good.pop(key, None)
             shop.note()
             loaded = load_raw(shop.step(), DAYS)
             touched = [*loaded.good, *loaded.also]
