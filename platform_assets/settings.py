@@ -71,7 +71,9 @@ class Settings(BaseSettings):
         description="Memory that the engine may use before it spills to disk.",
     )
     threads: int | None = Field(
-        None, ge=1, description="Threads of the engine. Default: one per processor."
+        None,
+        ge=1,
+        description="Threads of the engine. Default: one for what is small, all for the rest.",
     )
     batch_mb: Annotated[int, Field(ge=1)] = Field(
         256, description="Megabytes of source per transaction: what memory is bounded by."

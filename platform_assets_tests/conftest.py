@@ -69,7 +69,8 @@ def installation(bare_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Ins
     """Settings of an installation of its own, with a key."""
     monkeypatch.setenv(f"{PREFIX}DATA_DIR", str(bare_environment / "data"))
     monkeypatch.setenv(f"{PREFIX}PII_KEY", PII_KEY)
-    monkeypatch.setenv(f"{PREFIX}THREADS", "2")
+    # As the product does for small lakes, and whatever the number of processors.
+    monkeypatch.setenv(f"{PREFIX}THREADS", "1")
     monkeypatch.setenv("DAGSTER_HOME", str(bare_environment / "dagster_home"))
     settings = load_settings()
     put_empty_lake(settings.catalog, settings.files)
@@ -83,7 +84,7 @@ def lake_in(folder: Path) -> LakeConfig:
         files=folder / "lake" / "files",
         scratch=folder / "scratch",
         memory_limit="500MB",
-        threads=2,
+        threads=1,
         variables=pii_session_variables(PII_KEY.encode()),
     )
     put_empty_lake(config.catalog, config.files)

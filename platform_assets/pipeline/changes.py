@@ -58,7 +58,7 @@ from platform_assets.sources.change_source import (
 )
 from platform_assets.sql import quote_identifier as q
 from platform_assets.sql import quote_literal
-from platform_assets.warehouse import cursors, ledger, stage, tables
+from platform_assets.warehouse import cursors, ledger, stage, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.cursors import Cursor
 from platform_assets.warehouse.lake import Connection, in_transaction
@@ -111,6 +111,9 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
         windows=tuple(key for key in partitions if key not in standing),
         started=time.perf_counter(),
     )
+    if not cursor.load:
+        # Most often the whole table; how large it is, nobody has asked.
+        threads.use_all(step.lake)
     try:
         entries, changes, ended = _read_and_publish(step, load)
     except (PlatformError, duckdb.Error, OSError) as error:

@@ -45,7 +45,7 @@ from platform_assets.pipeline.steps import (
 from platform_assets.pipeline.temporary import CARRIED
 from platform_assets.pipeline.upstream import refusals
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables
+from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -127,6 +127,7 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
     entries.update((entry.partition, entry) for entry in idle)
     for since, group in by_since(step, waiting).items():
         for batch in batches(group, lambda each: each.raw.bytes, step.batch_bytes):
+            threads.use_all(step.lake, sum(each.raw.bytes for each in batch))
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
     if waiting:

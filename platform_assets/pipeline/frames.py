@@ -31,7 +31,7 @@ from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.quality.promise import Freshness
 from platform_assets.quality.sla import examine_sla
 from platform_assets.sql import quote_identifier, quote_literal
-from platform_assets.warehouse import gate, hold, ledger
+from platform_assets.warehouse import gate, hold, ledger, threads
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import UPSTREAM, LedgerEntry, Status
 from platform_assets.warehouse.migrate import align
@@ -319,7 +319,9 @@ def _publish(frame: Frame, lake: Connection, rows: pd.DataFrame, entry: LedgerEn
     """Swap the rows in; the entry as it was recorded, with what was added, removed and changed."""
     key, tally = entry.partition, Tally(frame.compiled.key)
     newest: dict[str, datetime] = {}
-    lake.register(_STAGED, pa.Table.from_pandas(rows, preserve_index=False))
+    arrow = pa.Table.from_pandas(rows, preserve_index=False)
+    threads.use_all(lake, arrow.nbytes)
+    lake.register(_STAGED, arrow)
 
     def audit(_: Connection, counted: Mapping[str, int], __: Mapping[str, int]) -> None:
         if counted[key] != len(rows):

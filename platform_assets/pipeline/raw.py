@@ -35,7 +35,7 @@ from platform_assets.provenance import FILE_COLUMN
 from platform_assets.sources.base import Layouts, SourceInput, WindowSource
 from platform_assets.sources.change_source import ChangeSource
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import hold, ledger, tables
+from platform_assets.warehouse import hold, ledger, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -99,6 +99,7 @@ def load_raw(step: Step, partitions: Sequence[str]) -> BatchReport:
     record_alone(step, [*unchanged, *failed])
     book = SchemaBook(step)
     for batch in batches(waiting, lambda each: each.bytes, step.batch_bytes):
+        threads.use_all(step.lake, sum(each.bytes for each in batch))
         for entry in _load_batch(step, asset, batch, columns, book, started):
             entries[entry.partition] = entry
         started = time.perf_counter()

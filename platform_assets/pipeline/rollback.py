@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from platform_assets import __version__
@@ -25,7 +26,7 @@ from platform_assets.provenance import PARTITION_COLUMN
 from platform_assets.quality import findings, profiles
 from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import history as histories
-from platform_assets.warehouse import hold, ledger, quarantine, restore, rollbacks, tables
+from platform_assets.warehouse import hold, ledger, quarantine, restore, rollbacks, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.lake import Connection, in_transaction
 from platform_assets.warehouse.ledger import LedgerEntry, Status
@@ -129,12 +130,10 @@ def roll_back(connection: Connection, chosen: Plan, *, reason: str, author: str)
         )  # fmt: skip
         return Done(chosen, entry, changes, kept)
 
-    threads = connection.execute("SELECT current_setting('threads')").fetchone()
-    if target.layer == "raw":
-        # Several threads write a file each, and the files do not follow the rows' order.
-        connection.execute("SET threads = 1")
+    in_order = threads.only_one(connection) if target.layer == "raw" else nullcontext()
     try:
-        done = in_transaction(connection, work)
+        with in_order:
+            done = in_transaction(connection, work)
     except _MovedError as moved:
         raise PublishError(
             "Another run has published the partition meanwhile",
@@ -144,7 +143,6 @@ def roll_back(connection: Connection, chosen: Plan, *, reason: str, author: str)
             fix="look at what it published, and roll back again; nothing has changed",
         ) from None
     finally:
-        connection.execute(f"SET threads = {threads[0] if threads else 1}")
         for name in (_RESTORED, _HISTORY):
             connection.execute(f"DROP TABLE IF EXISTS {name}")
     compact(connection, target.asset)

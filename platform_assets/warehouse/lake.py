@@ -20,6 +20,7 @@ import stamina
 from platform_assets.errors import PublishError, SettingsError
 from platform_assets.extensions import load_extension
 from platform_assets.sql import quote_identifier, quote_literal
+from platform_assets.warehouse import threads
 
 LAKE = "lake"
 EXTENSIONS = ("sqlite_scanner", "ducklake")
@@ -41,7 +42,7 @@ class LakeConfig:
         files: The folder of the Parquet files.
         scratch: The folder that the engine spills to.
         memory_limit: What the engine may hold before it spills, such as ``700MB``.
-        threads: Threads of the engine; None: one per processor.
+        threads: Threads of the engine; None: one for a small lake, one per processor for others.
         variables: Session variables (``getvariable``): how a secret reaches a query without
             being in its text.
     """
@@ -135,6 +136,8 @@ def connect(config: LakeConfig, *, read_only: bool = False) -> Iterator[Connecti
     try:
         try:
             attach(connection, config, read_only=read_only)
+            if config.threads is None:
+                threads.begin(connection, _bytes_held(connection))
         except (duckdb.Error, sqlite3.Error, OSError) as error:
             raise SettingsError(
                 "The lake cannot be opened",
@@ -147,6 +150,15 @@ def connect(config: LakeConfig, *, read_only: bool = False) -> Iterator[Connecti
         yield connection
     finally:
         connection.close()
+
+
+def _bytes_held(connection: Connection) -> int:
+    """About how many bytes the lake's tables have, by the catalog alone."""
+    catalog = quote_identifier(f"__ducklake_metadata_{LAKE}")
+    row = connection.execute(
+        f"SELECT sum(file_size_bytes) FROM {catalog}.ducklake_table_stats"
+    ).fetchone()
+    return int(row[0] or 0) if row else 0
 
 
 def current_snapshot(connection: Connection) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from platform_assets.errors import PublishError
 from platform_assets.sql import quote_identifier
+from platform_assets.warehouse import threads
 from platform_assets.warehouse.lake import Connection, in_transaction
 
 
@@ -94,18 +95,13 @@ def rewrite_in_order(
         values: The new value of a column as SQL over the old ones.
         without: Columns to leave out.
     """
-    threads = connection.execute("SELECT current_setting('threads')").fetchone()
 
     def rewrite(con: Connection) -> None:
         for statement in rewriting(table, values, without=without, in_order=True):
             con.execute(statement)
 
-    # Several threads write a file each, and the files do not follow the rows' order.
-    connection.execute("SET threads = 1")
-    try:
+    with threads.only_one(connection):
         in_transaction(connection, rewrite)
-    finally:
-        connection.execute(f"SET threads = {threads[0] if threads else 1}")
 
 
 def rewriting(
