@@ -71,7 +71,7 @@ class Watchdog:
         alerts: The file of alerts.
         data_dir: The installation's folder of everything generated.
         ui_url: Where people reach Dagster's UI.
-        every: How often it goes round.
+        every: How often it goes round; None: nobody is to miss it.
         ping_url: An address outside that is told of each healthy round; empty: none.
         clock: The time (with a time zone).
         ask: Gives what Dagster says of its daemons, in a few lines.
@@ -81,7 +81,7 @@ class Watchdog:
     alerts: Path
     data_dir: Path
     ui_url: str
-    every: timedelta
+    every: timedelta | None
     ping_url: str = ""
     clock: Callable[[], datetime] = field(default_factory=lambda: _utc_now)
     ask: Callable[[], str] = field(default_factory=lambda: ask_dagster)
@@ -105,7 +105,8 @@ class Watchdog:
         if signals or loop_is_dead:
             book.take(signals, policy, now)
         delivered = book.deliver(policy, now)
-        beat(database, WATCHDOG, self.every, now)
+        if self.every is not None:
+            beat(database, WATCHDOG, self.every, now)
         names = ", ".join(each.name for each in stopped)
         text = f"silent: {names}" if stopped else "everybody beats"
         if delivered.stuck:

@@ -20,12 +20,21 @@ from platform_assets.errors import PlatformError, SettingsError
 if TYPE_CHECKING:
     from platform_assets.cli.watchdog import Watchdog
 
+EVERY = 30.0
+
 
 @explained
 def watchdog(
-    every: Annotated[float, typer.Option(help="Seconds from round to round.", min=1)] = 30.0,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Seconds from round to round, {EVERY:.0f} by default. With --once: how often "
+            "cron calls; without it, nobody expects another round.",
+            min=1,
+        ),
+    ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="One round, for cron; exits 1 where something is silent.")
+        bool, typer.Option("--once", help="One round; exits 1 where something is silent.")
     ] = False,
     ping_url: Annotated[
         str, typer.Option(help="Address outside to call after each healthy round; /fail below it.")
@@ -42,7 +51,7 @@ def watchdog(
         alerts=Path(settings.alerts),
         data_dir=settings.data_dir,
         ui_url=settings.ui_url,
-        every=timedelta(seconds=every),
+        every=None if once and every is None else timedelta(seconds=every or EVERY),
         ping_url=_examined(ping_url or given),
     )
     if once:
@@ -54,7 +63,7 @@ def watchdog(
         signal.signal(number, lambda *_: ended.set())
     while not ended.is_set():
         _round(dog)
-        ended.wait(every)
+        ended.wait(every or EVERY)
 
 
 def _round(dog: Watchdog) -> bool:

@@ -148,7 +148,10 @@ def test_the_command(installation: Installation, httpserver: HTTPServer) -> None
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 1
     assert "silent: alerts" in done.output
-    assert {each.name for each in beats(database)} == {"alerts", "watchdog"}
+    assert {each.name for each in beats(database)} == {"alerts"}, "nobody expects another round"
+    assert CliRunner().invoke(app, [*arguments, "--every", "60"]).exit_code == 1
+    expected = {each.name: each.every for each in beats(database)}
+    assert expected == {"alerts": EVERY, "watchdog": timedelta(seconds=60)}
     # Even where nothing can be written down, the outside is told.
     watch = installation.settings.watch
     for each in watch.parent.glob("watch.sqlite*"):
