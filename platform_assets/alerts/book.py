@@ -12,18 +12,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from platform_assets.alerts import outbox, store
+from platform_assets.alerts import attempts, outbox, store
+from platform_assets.alerts.attempts import Delivery, Unsent
 from platform_assets.alerts.database import Database
-from platform_assets.alerts.delivery import Delivered, deliver
+from platform_assets.alerts.delivery import BUDGET, Delivered, deliver
 from platform_assets.alerts.engine import step
 from platform_assets.alerts.figures import Figures, figures
 from platform_assets.alerts.incidents import Ack, Incident, Message, Problem, Silence
 from platform_assets.alerts.matching import Match
-from platform_assets.alerts.outbox import Delivery, Unsent
 from platform_assets.alerts.retention import prune
 from platform_assets.alerts.routing import Policy
 from platform_assets.alerts.signals import Signal
@@ -102,14 +102,15 @@ class Book:
             prune(connection, policy.retention, now)
         return done.messages
 
-    def deliver(self, policy: Policy, now: datetime) -> Delivered:
+    def deliver(self, policy: Policy, now: datetime, budget: timedelta = BUDGET) -> Delivered:
         """Send what is due; a route that fails is left alone until the next call.
 
         Args:
             policy: Where routes lead.
             now: The time (with a time zone).
+            budget: How long it may take; what it does not get to stays due.
         """
-        return deliver(self.database, policy, now)
+        return deliver(self.database, policy, now, budget)
 
     def figures(self, now: datetime) -> Figures:
         """Numbers, for metrics and the status page.
@@ -301,9 +302,9 @@ class Book:
             messages: The messages' ids.
         """
         with self.database.transaction() as connection:
-            return outbox.deliveries(connection, messages)
+            return attempts.deliveries(connection, messages)
 
     def unsent(self) -> list[Unsent]:
         """The messages that are still to be sent, the oldest first."""
         with self.database.transaction() as connection:
-            return outbox.unsent(connection)
+            return attempts.unsent(connection)

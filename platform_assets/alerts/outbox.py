@@ -32,7 +32,28 @@ FIRST_PAUSE, LONGEST_PAUSE, GROWTH = timedelta(seconds=10), timedelta(minutes=10
 _JITTER = 0.2
 WAITING, DUE, SENT, TOLD, DISCARDED = "waiting", "due", "sent", "told", "discarded"
 _M = MESSAGES.c
-_ALIKE = MESSAGES.alias()
+_ALIKE, _BEFORE = MESSAGES.alias(), MESSAGES.alias()
+# Who was told by the fallback that something began is told there that it is over.
+_BY = sa.case(
+    (
+        sa.and_(_M.attempts == 0, _M.incident != ""),
+        sa.func.coalesce(
+            sa.select(_BEFORE.c.via)
+            .where(
+                _BEFORE.c.incident == _M.incident,
+                _BEFORE.c.route == _M.route,
+                _BEFORE.c.status == SENT,
+            )
+            .order_by(_BEFORE.c.number.desc())
+            .limit(1)
+            .correlate(MESSAGES)
+            .scalar_subquery(),
+            _M.via,
+        ),
+    ),
+    else_=_M.via,
+)
+"""The route that a message is sent by."""
 
 
 @dataclass(frozen=True)
@@ -58,46 +79,6 @@ class Claimed:
     attempts: int
     stuck: bool
     parts: Sequence[Message] = ()
-
-
-@dataclass(frozen=True)
-class Unsent:
-    """A message that is still to be sent.
-
-    Attributes:
-        message: The message.
-        via: The route that it is tried on.
-        attempts: How often it was tried.
-        next_attempt_at: When it is tried next.
-        stuck: Whether every route that it may take has failed.
-        error: Why it was not sent, at the last attempt.
-    """
-
-    message: Message
-    via: str
-    attempts: int
-    next_attempt_at: datetime
-    stuck: bool
-    error: str
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One attempt to send a message.
-
-    Attributes:
-        message: The message's id.
-        route: By which route.
-        at: When.
-        succeeded: Whether it was sent.
-        error: Why not, without a secret.
-    """
-
-    message: str
-    route: str
-    at: datetime
-    succeeded: bool
-    error: str
 
 
 def process_name() -> str:
@@ -138,7 +119,12 @@ def put(connection: sa.Connection, messages: Sequence[Message], now: datetime) -
 
 
 def claim(
-    connection: sa.Connection, who: str, now: datetime, moment: datetime, skip: Collection[str]
+    connection: sa.Connection,
+    who: str,
+    now: datetime,
+    moment: datetime,
+    skip: Collection[str] = (),
+    last: Sequence[str] = (),
 ) -> Claimed | None:
     """Claim the message that is due first; None: none is.
 
@@ -148,8 +134,10 @@ def claim(
         now: The time by which it is due.
         moment: The time that the claim is counted from.
         skip: Routes that are not tried now.
+        last: Routes whose messages come after those of all others, in this order.
     """
     _release_dead(connection)
+    places = {name: place for place, name in enumerate(last, 1)}
     # A problem's end is not told before its beginning.
     earlier = (
         sa.select(_ALIKE.c.number)
@@ -163,36 +151,53 @@ def claim(
         .exists()
     )
     query = (
-        sa.select(MESSAGES)
-        .where(
-            _M.status == DUE,
-            _M.next_attempt_at <= now,
-            sa.or_(_M.claimed_by == "", _M.claimed_until < moment),
-            _M.via.not_in(skip),
-            ~earlier,
-        )
-        .order_by(_M.number)
+        sa.select(MESSAGES, _BY.label("sent_by"))
+        .where(*_is_ready(now, moment, skip), ~earlier)
+        .order_by(*([sa.case(places, value=_BY, else_=0)] if places else []), _M.number)
         .limit(1)
     )
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    via = _route_of_before(connection, row) if not row.attempts else row.via
     connection.execute(
         MESSAGES.update()
         .where(_M.number == row.number)
-        .values(claimed_by=who, claimed_until=moment + CLAIM, via=via)
+        .values(claimed_by=who, claimed_until=moment + CLAIM, via=row.sent_by)
     )
     parts = messages_where(connection, _M.part_of == row.id)
     return Claimed(
         row.number,
         message_of(row),
-        via,
+        row.sent_by,
         row.via_since,
         row.failures,
         row.attempts,
         row.stuck,
         parts,
+    )
+
+
+def ready(connection: sa.Connection, now: datetime, moment: datetime, skip: Collection[str]) -> int:
+    """How many messages are due that nobody has claimed.
+
+    Args:
+        connection: A transaction.
+        now: The time by which they are due.
+        moment: The time by which claims hold.
+        skip: Routes that do not count.
+    """
+    query = sa.select(sa.func.count()).select_from(MESSAGES)
+    return connection.execute(query.where(*_is_ready(now, moment, skip))).scalar_one()
+
+
+def _is_ready(
+    now: datetime, moment: datetime, skip: Collection[str]
+) -> Sequence[sa.ColumnElement[bool]]:
+    return (
+        _M.status == DUE,
+        _M.next_attempt_at <= now,
+        sa.or_(_M.claimed_by == "", _M.claimed_until < moment),
+        _BY.not_in(skip),
     )
 
 
@@ -222,29 +227,6 @@ def latest_of_open(connection: sa.Connection, route: str) -> list[Message]:
         .group_by(_M.incident)
     )
     return messages_where(connection, _M.number.in_(newest))
-
-
-def unsent(connection: sa.Connection) -> list[Unsent]:
-    """The messages that are still to be sent, the oldest first."""
-    query = sa.select(MESSAGES).where(_M.status == DUE).order_by(_M.number)
-    return [
-        Unsent(message_of(row), row.via, row.attempts, row.next_attempt_at, row.stuck, row.error)
-        for row in connection.execute(query)
-    ]
-
-
-def deliveries(connection: sa.Connection, messages: Sequence[str]) -> list[Delivery]:
-    """Attempts to send messages, in order.
-
-    Args:
-        connection: A transaction.
-        messages: The messages' ids.
-    """
-    query = sa.select(DELIVERIES).where(DELIVERIES.c.message.in_(messages))
-    return [
-        Delivery(row.message, row.route, row.at, row.succeeded, row.error)
-        for row in connection.execute(query.order_by(DELIVERIES.c.number))
-    ]
 
 
 def discard(connection: sa.Connection, identity: str) -> bool:
@@ -336,22 +318,6 @@ def _note(connection: sa.Connection, claimed: Claimed, at: datetime, error: str)
             error=error,
         )
     )
-
-
-def _route_of_before(connection: sa.Connection, row: sa.Row[tuple[object, ...]]) -> str:
-    """The route by which the same people were told of the incident before.
-
-    Who was told by the fallback that something began is told there that it is over.
-    """
-    if not row.incident:
-        return str(row.route)
-    query = (
-        sa.select(_M.via)
-        .where(_M.incident == row.incident, _M.route == row.route, _M.status == SENT)
-        .order_by(_M.number.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar() or str(row.route)
 
 
 def _release_dead(connection: sa.Connection) -> None:

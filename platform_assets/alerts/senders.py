@@ -12,11 +12,12 @@ import fcntl
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 
@@ -30,7 +31,13 @@ from platform_assets.sources.failure import (
     status_diagnosis,
 )
 
-TIMEOUT_SECONDS = (5.0, 10.0)
+PATIENCE = timedelta(seconds=8)
+"""How long one attempt may take, where nobody says otherwise. It is given to each receiver by its
+library's own measure, most of which count each silence and not the whole: a receiver that is slow
+byte by byte, or a name that is not resolved, may take longer."""
+_TO_CONNECT = 0.25
+"""Which part of it a connection may take to be there; an answer may take the rest."""
+_LOCK_SECONDS = 0.05
 TAIL_BYTES = 1_000_000
 """How much of a file is looked through for a message that may be there already."""
 GOES_ON, SHOWN_FOR = timedelta(days=7), timedelta(minutes=5)
@@ -58,7 +65,11 @@ SENT = Outcome()
 
 
 def send_safely(
-    target: Target, message: Message, parts: Sequence[Message], now: datetime
+    target: Target,
+    message: Message,
+    parts: Sequence[Message],
+    now: datetime,
+    patience: timedelta = PATIENCE,
 ) -> Outcome:
     """Send a message; whatever goes wrong is told and not raised.
 
@@ -67,9 +78,10 @@ def send_safely(
         message: The message.
         parts: The messages that it takes the place of.
         now: The time.
+        patience: How long the receiver is waited for.
     """
     try:
-        return _SENDERS[target.means](target, message, parts, now)
+        return _SENDERS[target.means](target, message, parts, now, patience)
     except OSError as error:  # those of `requests` are such
         return _unreachable(error)
     except Exception as error:  # one receiver's fault must not hold up the others
@@ -96,22 +108,24 @@ def payload(message: Message) -> dict[str, Any]:
 
 
 def _to_console(
-    target: Target, message: Message, parts: Sequence[Message], now: datetime
+    target: Target, message: Message, parts: Sequence[Message], now: datetime, patience: timedelta
 ) -> Outcome:
-    del target, parts, now
+    del target, parts, now, patience
     body = "".join(f"  {line}\n" for line in message.text.splitlines())
     sys.stdout.write(f"{message.title}\n{body}")
     sys.stdout.flush()
     return SENT
 
 
-def _to_file(target: Target, message: Message, parts: Sequence[Message], now: datetime) -> Outcome:
+def _to_file(
+    target: Target, message: Message, parts: Sequence[Message], now: datetime, patience: timedelta
+) -> Outcome:
     del parts, now
     path = Path(target.address)
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(payload(message), ensure_ascii=False, default=str)
     with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file, patience)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
         tail = file.read()
@@ -125,24 +139,38 @@ def _to_file(target: Target, message: Message, parts: Sequence[Message], now: da
     return SENT
 
 
+def _lock(file: IO[bytes], patience: timedelta) -> None:
+    """Lock a file for ourselves; whoever holds it may have come to a halt."""
+    until = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError from None
+        time.sleep(_LOCK_SECONDS)
+
+
 def _to_webhook(
-    target: Target, message: Message, parts: Sequence[Message], now: datetime
+    target: Target, message: Message, parts: Sequence[Message], now: datetime, patience: timedelta
 ) -> Outcome:
     del parts
     headers = {"Idempotency-Key": message.id, **target.headers}
-    return _post(target.address, payload(message), headers, now)
+    return _post(target.address, payload(message), headers, now, patience)
 
 
 def _to_alertmanager(
-    target: Target, message: Message, parts: Sequence[Message], now: datetime
+    target: Target, message: Message, parts: Sequence[Message], now: datetime, patience: timedelta
 ) -> Outcome:
-    return send_alerts(target, parts or [message], now, {"Idempotency-Key": message.id})
+    headers = {"Idempotency-Key": message.id}
+    return send_alerts(target, parts or [message], now, patience, headers)
 
 
 def send_alerts(
     target: Target,
     messages: Sequence[Message],
     now: datetime,
+    patience: timedelta = PATIENCE,
     headers: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Send messages to Alertmanager, all in one request.
@@ -151,14 +179,14 @@ def send_alerts(
         target: Where to.
         messages: The messages.
         now: The time.
+        patience: How long it is waited for.
         headers: What is sent besides.
     """
     url = target.address.rstrip("/")
     url = url if url.endswith(_ALERTS) else url + _ALERTS
+    body = [each for message in messages for each in alerts_of(message, now)]
     try:
-        return _post(
-            url, [each for m in messages for each in alerts_of(m, now)], headers or {}, now
-        )
+        return _post(url, body, headers or {}, now, patience)
     except requests.RequestException as error:
         return _unreachable(error)
 
@@ -203,25 +231,34 @@ def alerts_of(message: Message, now: datetime) -> list[dict[str, Any]]:
 
 
 def _to_service(
-    target: Target, message: Message, parts: Sequence[Message], now: datetime
+    target: Target, message: Message, parts: Sequence[Message], now: datetime, patience: timedelta
 ) -> Outcome:
     del parts, now
     # Takes 0.3 s, and most installations have no such route.
     from platform_assets.alerts.services import notify
 
-    error = notify(target.address, message)
+    error = notify(target.address, message, patience)
     return Outcome(error[:_FIRST_ERROR]) if error else SENT
 
 
-def _post(url: str, body: object, headers: Mapping[str, str], now: datetime) -> Outcome:
-    answer = requests.post(
+def _post(
+    url: str, body: object, headers: Mapping[str, str], now: datetime, patience: timedelta
+) -> Outcome:
+    seconds = patience.total_seconds()
+    with requests.post(
         url,
         data=json.dumps(body, ensure_ascii=False, default=str).encode(),
         headers={"Content-Type": "application/json", "User-Agent": "platform-assets", **headers},
-        timeout=TIMEOUT_SECONDS,
+        timeout=(seconds * _TO_CONNECT, seconds * (1 - _TO_CONNECT)),
         # Who answers for another address may have been given it by somebody else.
         allow_redirects=False,
-    )
+        # Of an answer only the head counts: nothing waits for a body that never ends.
+        stream=True,
+    ) as answer:
+        return _outcome(answer, now)
+
+
+def _outcome(answer: requests.Response, now: datetime) -> Outcome:
     if answer.ok and not answer.is_redirect:
         return SENT
     asked = retry_after_seconds(answer.headers.get("Retry-After"), now.timestamp())
@@ -230,7 +267,8 @@ def _post(url: str, body: object, headers: Mapping[str, str], now: datetime) -> 
     return Outcome(told.reason, told.kind is Kind.PERMANENT, wait)
 
 
-_SENDERS: Mapping[Means, Callable[[Target, Message, Sequence[Message], datetime], Outcome]] = {
+_Send = Callable[[Target, Message, Sequence[Message], datetime, timedelta], Outcome]
+_SENDERS: Mapping[Means, _Send] = {
     Means.CONSOLE: _to_console,
     Means.FILE: _to_file,
     Means.WEBHOOK: _to_webhook,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import timedelta
 from typing import Any
 
 import apprise
 import requests
 from apprise.manager_plugins import NotificationManager
+from apprise.plugins.email import NotifyEmail
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP, NotifyOpsgenie
 from apprise.plugins.pagerduty import NotifyPagerDuty
 
@@ -63,12 +65,13 @@ def needs_secret(scheme: str) -> bool:
     return any(each.get("private") and each.get("required") for each in tokens)
 
 
-def notify(address: str, message: Message) -> str:
+def notify(address: str, message: Message, patience: timedelta) -> str:
     """Send a message by a service.
 
     Args:
         address: The service's URL.
         message: The message.
+        patience: How long the service is waited for.
 
     Returns:
         Why it was not sent, without a secret; empty: it was.
@@ -76,6 +79,7 @@ def notify(address: str, message: Message) -> str:
     service: Any = service_of(address)
     if service is None:
         return "apprise does not understand the route's URL"
+    _hurry(service, patience.total_seconds())
     ends = message.what in ENDS or bool(message.facts.get("over_at"))
     kind = apprise.NotifyType.SUCCESS if ends else _TYPES[message.severity]
     key = message.incident or message.id
@@ -100,6 +104,18 @@ def notify(address: str, message: Message) -> str:
         )
         said = " ".join(log.getvalue().split())
     return "" if sent else redacted(said or "the service refused it", _secrets(address))
+
+
+def _hurry(service: apprise.NotifyBase, seconds: float) -> None:
+    """Have a service give up in time; what its URL says of that holds where it is shorter.
+
+    apprise counts each connection and each answer, and not a message: a URL that names several
+    receivers may take as many times as long, and a few of its services count nothing.
+    """
+    # Mail has one measure, of each answer: servers let a stranger wait before they greet.
+    most = seconds if isinstance(service, NotifyEmail) else seconds / 2
+    service.socket_connect_timeout = min(service.socket_connect_timeout, most)
+    service.socket_read_timeout = min(service.socket_read_timeout, most)
 
 
 def _close(service: NotifyOpsgenie, key: str, message: Message) -> str:

@@ -19,10 +19,10 @@ from platform_assets.cli.console import EXIT_PARTIAL, Json, console, errors, exp
 from platform_assets.errors import SettingsError
 
 if TYPE_CHECKING:
+    from platform_assets.alerts.attempts import Unsent
     from platform_assets.alerts.book import Book
     from platform_assets.alerts.incidents import Incident, Problem
     from platform_assets.alerts.matching import Match
-    from platform_assets.alerts.outbox import Unsent
     from platform_assets.alerts.routing import Policy
     from platform_assets.alerts.signals import Kind
 

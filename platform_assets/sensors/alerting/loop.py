@@ -56,6 +56,8 @@ class Round:
         told = f"{len(self.signals)} signal(s), {self.delivered.sent} message(s) sent"
         if self.delivered.unsent:
             told += f", {self.delivered.unsent} still to be sent"
+        if self.delivered.left:
+            told += f" ({self.delivered.left} that there was no time for)"
         if self.failed:
             told += "; failed: " + ", ".join(f"{k} ({v})" for k, v in sorted(self.failed.items()))
         return told + (f"; next time: {', '.join(self.skipped)}" if self.skipped else "")
