@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -53,6 +54,8 @@ class AlertWorld:
     # Ahead of the clock of what is run here: nothing that a tick sees is of its future.
     ahead: timedelta = timedelta(0)
     read: int = 0
+    # What the code location is called in the workspace.
+    place: str = "here"
 
     def __post_init__(self) -> None:
         self.folder = self.installation.root / "delivered"
@@ -98,6 +101,10 @@ class AlertWorld:
             definitions=self.definitions,
             resources={**self.given, "lake": LakeResource()},
         ) as context:
+            # As the daemon does; Dagster's own way to build a context for a test knows no location.
+            context._code_location_origin = GrpcServerCodeLocationOrigin(
+                host="h", port=1, location_name=self.place
+            )
             result = self.sensor.evaluate_tick(context)
         assert result.skip_message is not None  # it never asks for a run
         return result.skip_message

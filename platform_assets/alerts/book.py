@@ -65,6 +65,18 @@ class Book:
             query = sa.select(CURSORS.c.value).where(CURSORS.c.name == name)
             return connection.execute(query).scalar()
 
+    def cursors(self, beginning: str) -> dict[str, str]:
+        """How far several things were read, by name.
+
+        Args:
+            beginning: What their names begin with.
+        """
+        with self.database.transaction() as connection:
+            query = sa.select(CURSORS.c.name, CURSORS.c.value).where(
+                CURSORS.c.name.startswith(beginning, autoescape=True)
+            )
+            return {row.name: row.value for row in connection.execute(query)}
+
     def take(
         self,
         signals: Sequence[Signal],

@@ -90,9 +90,11 @@ class Groups:
 
     def _take_one(self, signal: Signal) -> Iterable[str]:
         known = self.problems.get(problem_key(signal))
-        if signal.standing is Standing.OVER:
+        if signal.standing in (Standing.OVER, Standing.GONE):
             if known is None or not known.is_open:
                 return ()
+            if signal.standing is Standing.GONE:
+                known = replace(known, signal=replace(known.signal, standing=Standing.GONE))
             self.problems[problem_key(signal)] = replace(known, over_at=max(signal.at, known.since))
             return (known.incident,)
         if signal.standing is Standing.ONCE:

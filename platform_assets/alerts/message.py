@@ -18,7 +18,7 @@ from platform_assets.alerts.incidents import Incident, Message, Problem, What
 from platform_assets.alerts.redaction import redacted
 from platform_assets.alerts.routing import Route
 from platform_assets.alerts.saying import Saying
-from platform_assets.alerts.signals import Severity
+from platform_assets.alerts.signals import Kind, Severity, Standing
 from platform_assets.partitions import spans
 
 LONGEST_TITLE, LONGEST_LINE, MOST_LINES = 200, 300, 8
@@ -85,6 +85,8 @@ class Words:
         ]
         partitions = sorted({p.signal.partition for p in own if p.signal.partition})
         downstream = list(dict.fromkeys(each for p in own for each in p.signal.downstream))
+        # Of one that is there, only what is there is shown.
+        undefined = [each for each in shown if each.signal.standing is Standing.GONE]
         over_at = incident.over_at
         lasted = (over_at or self.now) - incident.since
         facts: dict[str, Any] = {
@@ -109,6 +111,9 @@ class Words:
             "downstream_count": len(downstream),
             "follows": list(dict.fromkeys(_name(each) for each in follow))[:KEPT_NAMES],
             "follows_count": len(follow),
+            "is_undefined": shown[0] in undefined,
+            "undefined": list(dict.fromkeys(map(_defined, undefined)))[:KEPT_NAMES],
+            "undefined_count": len(set(map(_defined, undefined))),
             "problems": len(shown),
             "suppressed": saying.suppressed,
             "reopened": incident.reopened,
@@ -187,6 +192,8 @@ def _title(facts: Mapping[str, Any], told: str) -> str:
         title += f" (and {facts['follows_count']:,} that follow)"
     if facts["what"] in (What.RECOVERED, What.PASSED):
         title += f", over after {lasted(facts['seconds'])}"
+        # Nobody is to take it for good.
+        title += ", as it is no longer defined" if facts["is_undefined"] else ""
     return _cut(title, LONGEST_TITLE)
 
 
@@ -207,6 +214,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("owner", ", ".join(facts["owners"])),
         ("downstream", _some(facts["downstream"], facts["downstream_count"], SHOWN_NAMES)),
         ("follows from it", _some(facts["follows"], facts["follows_count"], SHOWN_NAMES)),
+        ("no longer defined", _some(facts["undefined"], facts["undefined_count"], SHOWN_NAMES)),
         ("seen again", f"{facts['suppressed']:,} times since the last message")
         if facts["suppressed"]
         else ("", ""),
@@ -260,6 +268,13 @@ def _span(span: tuple[str, str]) -> str:
 
 def _name(problem: Problem) -> str:
     return redacted(f"{problem.signal.subject} {problem.signal.kind.replace('_', ' ')}")
+
+
+def _defined(problem: Problem) -> str:
+    """What had to be defined for a problem to be one."""
+    signal = problem.signal
+    check = f"check {signal.part} of " if signal.kind is Kind.CHECK_FAILED else ""
+    return redacted(f"{check}{signal.subject}")
 
 
 def _acknowledge(incident: Incident, what: What) -> str:

@@ -64,6 +64,8 @@ class Standing(StrEnum):
     """It is there, newly or still."""
     OVER = "over"
     """It is there no longer."""
+    GONE = "gone"
+    """What it is about is defined no longer: it is over, good or not."""
     ONCE = "once"
     """Something happened that has no end, such as the end of a backfill."""
 
@@ -78,7 +80,8 @@ class Signal:
             ``daemon/<type>``, ``sensor/<name>``, ``schedule/<name>``, ``run/<id>``,
             ``backfill/<id>``.
         at: When that happened (with a time zone).
-        standing: Whether it begins or goes on, is over, or has no duration.
+        standing: Whether it begins or goes on, is over, or has no duration. A problem
+            that is over keeps ``gone`` where that is why.
         part: Which of the subject's problems of this kind: a check's name, a rule, a column.
         partition: The partition that it is about; empty: none.
         severity: How bad it is.

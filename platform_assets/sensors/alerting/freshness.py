@@ -42,7 +42,7 @@ class Freshness:
             cursor: Of no use: what stands is looked at.
         """
         del cursor
-        known = world.of(Kind.FRESHNESS).values()
+        known = world.own(Kind.FRESHNESS)
         if not self._promised:
             return Collected(transitions([], known, world.now))
         alone = breakers_left_alone() if world.breakers is not None else {}

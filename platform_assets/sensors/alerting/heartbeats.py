@@ -3,8 +3,8 @@
 Belongs here: signs of life in Dagster's own storage, and in the table of heartbeats. Does not
 belong here: watching the alert loop itself, which only another process can (``cli.watchdog``).
 
-A sensor or schedule that a person has switched off is not dead. One of another code location may
-be gone with it, and is not looked at.
+A sensor or schedule that a person has switched off is not dead. One that this code location does
+not define is not looked at: it is another one's, or gone (``gone``).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Heartbeats:
         """
         del cursor
         present = [*_daemons(world), *_instigators(world), *self._others(world)]
-        known = [e for e in world.of(Kind.HEARTBEAT).values() if e.subject.startswith(SUBJECTS)]
+        known = [e for e in world.own(Kind.HEARTBEAT) if e.subject.startswith(SUBJECTS)]
         # Whoever watches the loop has told of it, and sees by itself that it goes on.
         known = [each for each in known if each.subject != process(ALERT_LOOP)]
         return Collected(transitions(present, known, world.now))

@@ -34,9 +34,9 @@ def collect(world: World, cursor: str | None) -> Collected:
     now = world.now.timestamp()
     if cursor is not None and now - json.loads(cursor) < EVERY.total_seconds():
         return Collected()
-    known = world.of(Kind.STREAM_LAG)
+    known = world.own(Kind.STREAM_LAG)
     if not watched:
-        return Collected(transitions([], known.values(), world.now))
+        return Collected(transitions([], known, world.now))
     present, asked = [], set()
     for dataset in watched:
         lag = _ask(world, dataset)
@@ -48,7 +48,7 @@ def collect(world: World, cursor: str | None) -> Collected:
             present.append(_told(world, dataset, lag, limit))
     # Of a source that did not answer nothing new is known; its breaker tells of that.
     silent = {f"raw/{each.name}" for each in watched} - asked
-    looked_at = [each for each in known.values() if each.subject not in silent]
+    looked_at = [each for each in known if each.subject not in silent]
     return Collected(transitions(present, looked_at, world.now), json.dumps(now))
 
 

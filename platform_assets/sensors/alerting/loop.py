@@ -20,7 +20,7 @@ from platform_assets.alerts.book import Book
 from platform_assets.alerts.delivery import Delivered
 from platform_assets.alerts.heartbeats import ALERT_LOOP, beat
 from platform_assets.alerts.routing import Policy
-from platform_assets.alerts.signals import Kind, Signal
+from platform_assets.alerts.signals import Kind, Signal, Standing
 from platform_assets.sensors.alerting.wording import without_values
 from platform_assets.sensors.alerting.world import Collector, World, over
 
@@ -83,11 +83,20 @@ def go_round(
         clock: Seconds that only go on.
     """
     seen = _look(world, collectors, book, clock)
-    signals = causes_first([*(further or []), *seen.signals])
+    signals = [each for each in seen.signals if not _is_of_nothing(world, each)]
+    signals = causes_first([*(further or []), *signals])
     book.take(signals, policy, world.now, seen.cursors)
     delivered = book.deliver(policy, world.now)
     beat(book.database, ALERT_LOOP, INTERVAL, world.now)
     return Round(signals, delivered, seen.failed, seen.skipped)
+
+
+def _is_of_nothing(world: World, signal: Signal) -> bool:
+    """Whether it tells that something is wrong with what is defined no longer.
+
+    What of it lies about, a finding in the lake or a connection's breaker, is no problem.
+    """
+    return signal.standing is Standing.OPEN and world.definitions.is_gone(signal, world.now)
 
 
 def causes_first(signals: Sequence[Signal]) -> list[Signal]:
@@ -133,7 +142,7 @@ def _look(
             seen.skipped.append(name)
             continue
         try:
-            collected = collectors[name](world, book.cursor(_cursor(name)))
+            collected = collectors[name](world, book.cursor(cursor_of(name)))
         except Exception as error:
             # Whatever is broken there must not keep the others from telling what they see.
             _LOG.exception("the alerts' collector %s failed", name)
@@ -142,7 +151,7 @@ def _look(
             continue
         seen.signals += collected.signals
         if collected.cursor is not None:
-            seen.cursors[_cursor(name)] = collected.cursor
+            seen.cursors[cursor_of(name)] = collected.cursor
         if book.cursor(f"{_FAILING}{name}") not in (None, "0"):
             seen.cursors[f"{_FAILING}{name}"] = "0"
             problem = _problem(name, world.now)
@@ -177,5 +186,6 @@ def _problem(name: str, at: datetime, detail: str = "") -> Signal:
     )
 
 
-def _cursor(name: str) -> str:
+def cursor_of(name: str) -> str:
+    """What the book calls how far a collector has looked."""
     return f"alerts/{name}"

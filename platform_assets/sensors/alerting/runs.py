@@ -227,10 +227,9 @@ def _is_over(world: World, problem: Signal) -> bool:
     failed_at = record.end_time or record.update_timestamp.timestamp()
     if problem.subject.startswith("run/"):
         return _job_succeeded(world.instance, record.dagster_run, failed_at)
-    key = world.assets.key(problem.subject)
-    if key is None:
-        return True
-    cut = world.assets.graph.get(key).partitions_def
+    key, own = dg.AssetKey.from_user_string(problem.subject), world.assets.key(problem.subject)
+    # Of another code location's asset it is not known how it is cut.
+    cut = None if own is None else world.assets.graph.get(own).partitions_def
     if cut is None or not problem.partition:
         event = world.instance.get_latest_materialization_event(key)
         return event is not None and event.timestamp > failed_at

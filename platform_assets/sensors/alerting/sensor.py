@@ -28,14 +28,16 @@ from platform_assets.sensors.alerting import (
     checks,
     drifts,
     findings,
+    gone,
     lag,
     partitions,
     runs,
 )
+from platform_assets.sensors.alerting.definitions import LISTS, known_by, names_in
 from platform_assets.sensors.alerting.durations import Durations
 from platform_assets.sensors.alerting.freshness import Freshness
 from platform_assets.sensors.alerting.heartbeats import Heartbeats
-from platform_assets.sensors.alerting.loop import INTERVAL, go_round
+from platform_assets.sensors.alerting.loop import INTERVAL, cursor_of, go_round
 from platform_assets.sensors.alerting.world import Assets, Collector, World, over
 from platform_assets.settings import Settings, load_settings
 from platform_assets.sources.breaker import BreakerStore
@@ -45,7 +47,9 @@ NAME = "alerts"
 _POLICY = "policy"
 
 
-def collectors_of(database: Database, promised: Sequence[Promised]) -> dict[str, Collector]:
+def collectors_of(
+    database: Database, promised: Sequence[Promised], place: str
+) -> dict[str, Collector]:
     """Everybody who looks, by name, in the order in which they do.
 
     What follows from something is looked for before it: by then what it follows from is written.
@@ -53,6 +57,7 @@ def collectors_of(database: Database, promised: Sequence[Promised]) -> dict[str,
     Args:
         database: Where heartbeats and durations are kept.
         promised: The assets of which freshness is promised.
+        place: The code location.
     """
     return {
         "checks": checks.collect,
@@ -66,6 +71,7 @@ def collectors_of(database: Database, promised: Sequence[Promised]) -> dict[str,
         "heartbeats": Heartbeats(database),
         "durations": Durations(database),
         "lag": lag.collect,
+        f"{LISTS}{place}": gone.collect,
     }
 
 
@@ -79,19 +85,25 @@ class _Loop:
     clock: Callable[[], datetime]
     policy: Policy | None = None
     assets: Assets | None = None
+    names: frozenset[str] = frozenset()
 
     def once(self, context: dg.SensorEvaluationContext) -> str:
         """One round; gives what it came to, in one line."""
         settings, now = load_settings(), self.clock()
         book = Book(Database(settings.watch), settings.ui_url)
         policy, mistake = self._policy(settings)
-        assert context.repository_def is not None  # a sensor is evaluated in a code location
+        repository = context.repository_def
+        assert repository is not None  # a sensor is evaluated in a code location
+        place = _place(context, repository)
         if self.assets is None:
-            self.assets = Assets(context.repository_def.asset_graph)
+            self.assets = Assets(repository.asset_graph)
+            self.names = names_in(repository, repository.asset_graph, self.datasets.values())
+        lists = cursor_of(LISTS)
+        written = {k.removeprefix(lists): text for k, text in book.cursors(lists).items()}
         known = [each.signal for each in book.open_problems()]
         with World(
             instance=context.instance,
-            repository=context.repository_def,
+            repository=repository,
             assets=self.assets,
             datasets=self.datasets,
             # Asked for where they are used: a secret that is not set keeps one collector from
@@ -100,12 +112,13 @@ class _Loop:
             connection=lambda name: _opened(getattr(context.resources, name, None)),
             breakers=BreakerStore(settings.breakers) if settings.breakers.exists() else None,
             known=known,
+            definitions=known_by(place, self.names, written, now),
             thresholds=policy.thresholds,
             now=now,
         ) as world:
             done = go_round(
                 world,
-                collectors_of(book.database, self.promised),
+                collectors_of(book.database, self.promised, place),
                 book,
                 policy,
                 further=_about_policy(mistake, world),
@@ -156,6 +169,12 @@ def build_alerts_sensor(
         return dg.SkipReason(loop.once(context))
 
     return alerts
+
+
+def _place(context: dg.SensorEvaluationContext, repository: dg.RepositoryDefinition) -> str:
+    """The code location, as it is called in the workspace, and the repository in it."""
+    origin = context.code_location_origin
+    return f"{'' if origin is None else origin.location_name}/{repository.name}"
 
 
 def _opened(resource: object) -> object | None:

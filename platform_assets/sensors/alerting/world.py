@@ -19,6 +19,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from platform_assets.alerts.routing import Thresholds
 from platform_assets.alerts.signals import Kind, Signal, Standing
 from platform_assets.dataset import Dataset
+from platform_assets.sensors.alerting.definitions import Definitions
 from platform_assets.sources.breaker import BreakerStore
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.tables import ensure_platform_tables
@@ -98,6 +99,7 @@ class World:
         connection: Gives what a connection of that name leads to; None: it has none.
         breakers: The circuit breakers; None: none was ever used.
         known: The problems that the book holds open, each as it was told last.
+        definitions: What is defined here and elsewhere, and what is no more.
         thresholds: From when on something is worth saying.
         now: The time of the tick.
     """
@@ -110,6 +112,7 @@ class World:
     connection: Callable[[str], object | None]
     breakers: BreakerStore | None
     known: Collection[Signal]
+    definitions: Definitions
     thresholds: Thresholds
     now: datetime
     _held: ExitStack = field(default_factory=ExitStack)
@@ -136,6 +139,13 @@ class World:
     def of(self, kind: Kind) -> dict[str, Signal]:
         """The open problems of a kind, by fingerprint."""
         return {each.fingerprint: each for each in self.known if each.kind is kind}
+
+    def own(self, kind: Kind) -> list[Signal]:
+        """The open problems of a kind that are over where nothing of them is seen here.
+
+        Those of what another code location defines, or nobody any more, are not.
+        """
+        return [each for each in self.of(kind).values() if self.definitions.judges(each)]
 
 
 class Collector(Protocol):

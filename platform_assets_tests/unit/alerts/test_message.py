@@ -7,7 +7,7 @@ import pytest
 from platform_assets.alerts.hours import QuietHours
 from platform_assets.alerts.incidents import HELD, What
 from platform_assets.alerts.message import lasted
-from platform_assets.alerts.signals import Kind, Signal
+from platform_assets.alerts.signals import Kind, Signal, Standing
 from platform_assets_tests.alerting import (
     START,
     WARN,
@@ -142,3 +142,37 @@ def test_a_digest_counts_all_and_lists_the_first():
     assert "how many: 95 warn begun" in digest.text
     assert digest.text.count("\n- ") == 10
     assert "… and 85 more: platform-assets alerts list" in digest.text
+
+
+def gone(signal, at):
+    return replace(signal, standing=Standing.GONE, at=at)
+
+
+def test_an_end_because_something_is_no_longer_defined_is_not_taken_for_good():
+    world = World()
+    check = failed("cleaned/orders", "", kind=Kind.CHECK_FAILED, part="tidy", title="not tidy")
+    world.at(START, check)
+    (message,) = world.at(after(hours=2), gone(check, after(hours=2)))
+    assert message.what is What.RECOVERED
+    assert message.title == (
+        "OVER cleaned/orders: not tidy, over after 2 hours, as it is no longer defined"
+    )
+    assert "no longer defined: check tidy of cleaned/orders" in message.text
+    assert message.facts["undefined"] == ["check tidy of cleaned/orders"]
+    # It is defined again, fails again, and then is good: that is said as ever.
+    world.at(after(hours=9), check)
+    (message,) = world.at(after(hours=10), over(check, after(hours=10)))
+    assert "no longer defined" not in message.title + message.text
+    assert message.facts["undefined"] == []
+
+
+def test_what_follows_from_something_may_be_gone_while_that_is_good():
+    world = World()
+    root, effect = failed("raw/a"), failed("cleaned/a")
+    effect = replace(effect, cause=root.fingerprint)
+    world.at(START, root, effect)
+    end = after(hours=1)
+    assert world.at(end, gone(effect, end)) == []
+    (message,) = world.at(end, over(root, end))
+    assert message.title.endswith(", over after 1 hour")
+    assert "no longer defined: cleaned/a" in message.text
