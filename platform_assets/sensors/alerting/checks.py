@@ -81,15 +81,16 @@ class _Reading:
             entry = record.event_log_entry
             told = entry.get_dagster_event().asset_check_evaluation_data
             at = datetime.fromtimestamp(entry.timestamp, UTC)
-            if told.passed:
-                passed = _signal(told, at, entry.run_id, Standing.OVER)
-                if passed.fingerprint in self._standing:
-                    self._standing.discard(passed.fingerprint)
-                    self.signals.append(passed)
-            elif _is_news(self._world, told):
+            if not told.passed and _is_news(self._world, told):
                 failed = _failed(self._world, told, at, entry.run_id, self._causes_of(entry.run_id))
                 self._standing.add(failed.fingerprint)
                 self.signals.append(failed)
+                continue
+            # A rule that stopped a partition and now has a row or two in quarantine is over, too.
+            over = _signal(told, at, entry.run_id, Standing.OVER)
+            if over.fingerprint in self._standing:
+                self._standing.discard(over.fingerprint)
+                self.signals.append(over)
 
     def _causes_of(self, run_id: str) -> dict[str, str]:
         if run_id not in self._causes:
