@@ -22,8 +22,12 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.events import DagsterEvent
+from dagster._core.instance import RUNLESS_RUN_ID
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from platform_assets.partitions import UNPARTITIONED_KEY
 
@@ -134,14 +138,21 @@ def _materializations(
 ) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
     """What stands of each checked partition; the UI shows only evaluations of that."""
     partitions = {p for each in checks if _key(each) == key for p in each.partitions}
+    return _of_partitions(context.instance, key, partitions)
+
+
+def _of_partitions(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: set[str]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """The newest materialization of each partition; one without is absent."""
     if not partitions:
         return {}
-    newest = context.instance.event_log_storage.get_latest_storage_id_by_partition(
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, partitions=partitions
     )
     if not newest:
         return {}
-    found = context.instance.fetch_materializations(
+    found = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=key, storage_ids=list(newest.values())), limit=len(newest)
     )
     return {
@@ -197,10 +208,25 @@ def _event(
     )
 
 
+@dataclass(frozen=True)
+class ToldWithoutRun:
+    """What became of checks that were to say something outside of any run.
+
+    Attributes:
+        told: Those that were told; one that said so already was not.
+        left_to_runs: Those that a run is working on, which tells them itself.
+    """
+
+    told: tuple[dg.AssetCheckKey, ...] = ()
+    left_to_runs: tuple[dg.AssetCheckKey, ...] = ()
+
+
 def tell_without_run(
-    instance: dg.DagsterInstance, verdicts: Mapping[dg.AssetCheckKey, Verdict]
-) -> list[dg.AssetCheckKey]:
-    """Have checks of whole assets say something, outside of any run, where they do not yet.
+    instance: dg.DagsterInstance,
+    verdicts: Mapping[dg.AssetCheckKey, Verdict],
+    partition: str | None = None,
+) -> ToldWithoutRun:
+    """Have checks say something, outside of any run, where they do not yet.
 
     What a check says is told again after a new materialization of its asset, as the UI hides what
     was said of an earlier one. A check that a run is working on is left to that run.
@@ -208,21 +234,25 @@ def tell_without_run(
     Args:
         instance: Dagster's instance.
         verdicts: What each check is to say.
-
-    Returns:
-        The checks that were told.
+        partition: Of which partition; None: of the whole asset.
     """
     storage = instance.event_log_storage
-    newest = storage.get_latest_materialization_storage_ids([key.asset_key for key in verdicts])
-    said = storage.get_latest_asset_check_execution_by_key(list(verdicts))
+    said = storage.get_latest_asset_check_execution_by_key(
+        list(verdicts), None if partition is None else PartitionKeyFilter(key=partition)
+    )
+    newest = _newest_ids(instance, {key.asset_key for key in verdicts}, partition)
+    left = [key for key in verdicts if _is_worked_on(instance, said.get(key))]
     due = [
         key
         for key, verdict in verdicts.items()
-        if not _says(instance, said.get(key), verdict, newest.get(key.asset_key))
+        if key not in left
+        and not _says(said.get(key), verdict, newest.get(key.asset_key), partition)
     ]
-    targets = _last_materializations(instance, [key.asset_key for key in due])
+    targets = _newest_materializations(instance, {key.asset_key for key in due}, partition)
     for key in due:
         verdict = verdicts[key]
+        if partition is not None:
+            _make_room(instance, key, partition)
         instance.report_runless_asset_event(
             AssetCheckEvaluation(
                 asset_key=key.asset_key,
@@ -232,39 +262,86 @@ def tell_without_run(
                 target_materialization_data=targets.get(key.asset_key),
                 severity=verdict.severity,
                 description=verdict.description,
+                partition=partition,
             )
         )
-    return due
+    return ToldWithoutRun(tuple(due), tuple(left))
+
+
+def _make_room(instance: dg.DagsterInstance, key: dg.AssetCheckKey, partition: str) -> None:
+    """Take back what was said without a run before: Dagster's table has room for one.
+
+    It stays in the event log. Of a whole asset there is room for many, as NULL is like no other.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        return
+    table = AssetCheckExecutionsTable
+    with storage.index_connection() as connection:
+        connection.execute(
+            table.delete().where(
+                table.c.asset_key == key.asset_key.to_string(),
+                table.c.check_name == key.name,
+                table.c.run_id == RUNLESS_RUN_ID,
+                table.c.partition == partition,
+            )
+        )
+
+
+def _is_worked_on(instance: dg.DagsterInstance, record: AssetCheckExecutionRecord | None) -> bool:
+    """Whether a run is going to say what a check says; one that is over never will."""
+    if record is None or isinstance(record.evaluation, AssetCheckEvaluation):
+        return False
+    run = instance.get_run_by_id(record.run_id)
+    return run is not None and not run.is_finished
 
 
 def _says(
-    instance: dg.DagsterInstance,
     record: AssetCheckExecutionRecord | None,
     verdict: Verdict,
     newest: int | None,
+    partition: str | None,
 ) -> bool:
     """Whether a check's newest execution says just that, of the newest materialization."""
-    if record is None:
-        return False
-    evaluation = record.evaluation
+    evaluation = None if record is None else record.evaluation
     if not isinstance(evaluation, AssetCheckEvaluation):
-        # It was planned: the run says it yet, or is over and never will.
-        run = instance.get_run_by_id(record.run_id)
-        return run is not None and not run.is_finished
+        return False
     target = evaluation.target_materialization_data
     return (
         (evaluation.passed, evaluation.severity, evaluation.description)
         == (verdict.passed, verdict.severity, verdict.description)
         and (target.storage_id if target else None) == newest
-        and evaluation.partition is None
+        and evaluation.partition == partition
     )
 
 
-def _last_materializations(
-    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+def _newest_ids(
+    instance: dg.DagsterInstance, keys: set[dg.AssetKey], partition: str | None
+) -> dict[dg.AssetKey, int]:
+    """The newest materialization of each asset, or of its partition; one without is absent."""
+    storage = instance.event_log_storage
+    if partition is None:
+        found = storage.get_latest_materialization_storage_ids(list(keys))
+        return {key: newest for key, newest in found.items() if newest is not None}
+    materialized = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return {
+        key: newest
+        for key in keys
+        for newest in storage.get_latest_storage_id_by_partition(
+            key, materialized, partitions={partition}
+        ).values()
+    }
+
+
+def _newest_materializations(
+    instance: dg.DagsterInstance, keys: set[dg.AssetKey], partition: str | None
 ) -> dict[dg.AssetKey, AssetCheckEvaluationTargetMaterializationData]:
+    """What an evaluation names, so that the UI shows it."""
+    if partition is not None:
+        each = {key: _of_partitions(instance, key, {partition}) for key in keys}
+        return {key: of[partition] for key, of in each.items() if of}
     found = {}
-    for record in instance.get_asset_records(list(set(keys))) if keys else ():
+    for record in instance.get_asset_records(list(keys)) if keys else ():
         last = record.asset_entry.last_materialization_record
         if last is not None:
             found[record.asset_entry.asset_key] = AssetCheckEvaluationTargetMaterializationData(

@@ -259,4 +259,4 @@ def tell(instance: dg.DagsterInstance, states: Mapping[str, FreshnessState]) -> 
     """
     verdicts = {check_key(asset): verdict_of(state) for asset, state in states.items()}
     done = evaluations.tell_without_run(instance, verdicts)
-    return [key.asset_key.to_user_string() for key in done]
+    return [key.asset_key.to_user_string() for key in done.told]

@@ -95,12 +95,16 @@ class Statistics:
         )
         judged = (k for k, entry in self.report.entries.items() if gates.was_judged(entry))
         return Checked(
-            result, {key: _verdict([e for e in about if e.partition == key]) for key in judged}
+            result, {key: verdict([e for e in about if e.partition == key]) for key in judged}
         )
 
 
-def _verdict(about: Sequence[Finding]) -> Verdict:
-    """What a check says of one partition."""
+def verdict(about: Sequence[Finding]) -> Verdict:
+    """What a check says of one partition.
+
+    Args:
+        about: What it finds odd about it, and nobody has said to be fine.
+    """
     told = [each for each in about if each.severity != "info"]
     stops = any(each.severity == "error" for each in told)
     return Verdict(

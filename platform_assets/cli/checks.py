@@ -14,11 +14,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from platform_assets.alerts.redaction import redacted
+from platform_assets.cli import ROOT
 from platform_assets.cli.console import EXIT_PARTIAL, Json, console, explained
 from platform_assets.cli.lake import open_lake
 from platform_assets.errors import PartitionError, SettingsError
 
 if TYPE_CHECKING:
+    from platform_assets.assets.acceptance import Verdicts
     from platform_assets.quality.findings import Finding
     from platform_assets.quality.profiles import Observed
 
@@ -27,6 +30,7 @@ checks_app = typer.Typer(
 )
 
 SHOWN_CATEGORIES = 5
+_LATER = "its UI follows with the next run of these partitions"
 
 
 @checks_app.command("list")
@@ -81,13 +85,18 @@ def accept_findings(
         str | None, typer.Option("--author", help="Who says so; default: your login.")
     ] = None,
 ) -> None:
-    """Say that it was fine: from now on values that are no farther off are expected."""
+    """Say that it was fine: from now on values that are no farther off are expected.
+
+    The checks in Dagster's UI say so at once, without a run.
+    """
+    from platform_assets.assets import acceptance
     from platform_assets.quality import findings
 
     with open_lake() as connection:
         accepted = findings.accept(
             connection, found, reason=reason, author=author or getpass.getuser()
         )
+        verdicts = acceptance.verdicts(connection, accepted)
     for each in accepted:
         console.print(f"accepted: {each.dataset} {each.partition}: {escape(each.message)}")
     stopped = sorted({(e.dataset, e.partition) for e in accepted if e.severity == "error"})
@@ -96,6 +105,30 @@ def accept_findings(
             "publish it: platform-assets backfill "
             f"--from {partition} --to {partition} --select 'key:\"cleaned/{dataset}\"+'"
         )
+    _tell_dagster(verdicts)
+
+
+def _tell_dagster(verdicts: Verdicts) -> None:
+    """Have the checks say so in Dagster's UI, and tell where they do not yet."""
+    from platform_assets.assets import acceptance
+    from platform_assets.cli.instance import instance_if_there
+
+    try:
+        with instance_if_there(ROOT / "dagster.yaml") as instance:
+            if instance is None:
+                console.print(f"there is no Dagster instance yet: {_LATER}")
+                return
+            done = acceptance.tell(instance, verdicts)
+    except Exception as error:  # each of Dagster's storages has errors of its own
+        # It is accepted: what the UI shows follows from that, and must not make it look undone.
+        why = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        console.print(f"Dagster could not be told: {_LATER}")
+        console.print(f"  {escape(redacted(why))}", highlight=False)
+        return
+    if done.told:
+        console.print(f"Dagster was told: {len(done.told)} checks")
+    if done.left_to_runs:
+        console.print(f"{len(done.left_to_runs)} checks are told by the run that works on them")
 
 
 @checks_app.command("profile")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -32,7 +33,7 @@ def ensure_home(config: Path) -> Path:
     Raises:
         SettingsError: DAGSTER_HOME is not an absolute path.
     """
-    home = Path(os.environ.get("DAGSTER_HOME", Path("data/dagster_home").absolute()))
+    home = _home()
     if not home.is_absolute():
         raise SettingsError(
             "DAGSTER_HOME is a relative path, which Dagster refuses",
@@ -47,6 +48,28 @@ def ensure_home(config: Path) -> Path:
         shutil.copyfile(config, target)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
+
+
+def _home() -> Path:
+    return Path(os.environ.get("DAGSTER_HOME", Path("data/dagster_home").absolute()))
+
+
+@contextmanager
+def instance_if_there(config: Path) -> Iterator[dg.DagsterInstance | None]:
+    """The instance, for a command that does without one; None: nobody has made one yet.
+
+    Args:
+        config: The project's ``dagster.yaml``.
+
+    Raises:
+        SettingsError: DAGSTER_HOME is not an absolute path.
+    """
+    if not _home().is_dir():
+        yield None
+        return
+    ensure_home(config)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
 
 
 def run_range(
