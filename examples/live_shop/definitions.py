@@ -9,13 +9,13 @@ from __future__ import annotations
 import dagster as dg
 
 from examples.live_shop.datasets import ALL
-from platform_assets.assets.build import build_definitions
+from platform_assets.assets.location import build_code_location
 from platform_assets.resources import DatabaseResource, FolderResource, RestApiResource
 
 FOLDER, DATABASE = "LIVE_SHOP_FOLDER", "LIVE_SHOP_DATABASE"
 API, TOKEN = "LIVE_SHOP_API", "LIVE_SHOP_TOKEN"  # the variable's name
 
-defs: dg.Definitions = build_definitions(
+defs: dg.Definitions = build_code_location(
     ALL,
     resources={
         "files": FolderResource(path=dg.EnvVar(FOLDER)),

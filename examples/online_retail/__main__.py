@@ -83,6 +83,7 @@ def _configure(delivery: Delivery, lake: Path) -> Settings:
         "PLATFORM_ASSETS_LAKE_CATALOG": str(lake / "lake" / "catalog.sqlite"),
         "PLATFORM_ASSETS_LAKE_FILES": str(lake / "lake" / "files"),
     }
+    load_settings.cache_clear()
     return load_settings()
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dagster as dg
 
 from examples.online_retail.dataset import invoice_lines
-from platform_assets.assets.build import build_definitions
+from platform_assets.assets.location import build_code_location
 from platform_assets.resources import FolderResource
 
 FOLDER_VARIABLE = "RETAIL_DATA"
 
-defs: dg.Definitions = build_definitions(
+defs: dg.Definitions = build_code_location(
     [invoice_lines],
     resources={"retail": FolderResource(path=dg.EnvVar(FOLDER_VARIABLE))},
 )

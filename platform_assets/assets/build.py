@@ -1,4 +1,4 @@
-"""From datasets to ``Definitions``: the test seam and what an example project calls.
+"""From datasets to ``Definitions``: the test seam, and the most of a code location (``location``).
 
 Belongs here: assembling. Does not belong here: any asset.
 """
@@ -39,6 +39,9 @@ def build_definitions(
     clock: Clock = utc_now,
 ) -> dg.Definitions:
     """Dagster definitions of datasets and of what is aggregated from them.
+
+    What Dagster is to load is built by ``location.build_code_location``, which adds what tells of
+    the code location as a whole.
 
     Args:
         datasets: What to build raw, cleaned and quarantine assets from.

@@ -247,7 +247,7 @@ class DebeziumFiles:
             Path,
             reader=reader,
             fix=f"pass resources={{'{self.connection}': FolderResource(path=…)}} "
-            "to build_definitions",
+            "to build_code_location",
         )
         if not folder.is_dir():
             raise SourceError(

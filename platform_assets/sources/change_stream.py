@@ -115,7 +115,7 @@ class HttpLines:
             RestApi,
             reader=f"HttpLines(path={self.path!r})",
             fix=f"pass resources={{'{self.connection}': RestApiResource(base_url=…)}} "
-            "to build_definitions",
+            "to build_code_location",
         )
         with RestClient(
             self.connection, replace(api, timeout=min(api.timeout, seconds)), access.guard

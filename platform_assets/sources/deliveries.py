@@ -125,7 +125,7 @@ class Delivery(ABC):
             Path,
             reader=self.called,
             fix=f"pass resources={{'{self.connection}': FolderResource(path=…)}} "
-            "to build_definitions, or a BucketResource",
+            "to build_code_location, or a BucketResource",
         )
         root = folder / self.path.partition(PLACEHOLDER)[0].rpartition("/")[0]
         if "*" not in str(root) and not root.is_dir():

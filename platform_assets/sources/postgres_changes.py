@@ -253,7 +253,7 @@ class PostgresChanges:
             Database,
             reader=self._reader,
             fix=f"pass resources={{'{self.connection}': DatabaseResource(kind='postgres', …)}} "
-            "to build_definitions",
+            "to build_code_location",
         )
         if found.kind != "postgres":
             raise SourceError(

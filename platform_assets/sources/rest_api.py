@@ -106,7 +106,7 @@ class RestEndpoint(HasPaths):
             RestApi,
             reader=f"RestEndpoint(path={self.path!r})",
             fix=f"pass resources={{'{self.connection}': RestApiResource(base_url=…)}} "
-            "to build_definitions",
+            "to build_code_location",
         )
         found, landed = [], []
         with RestClient(self.connection, api, access.guard) as client:

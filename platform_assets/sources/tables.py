@@ -86,7 +86,7 @@ class _Table:
             Database,
             reader=self._reader,
             fix=f"pass resources={{'{self.connection}': DatabaseResource(kind=…)}} "
-            "to build_definitions",
+            "to build_code_location",
         )
 
     def _columns(

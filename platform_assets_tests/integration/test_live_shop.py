@@ -33,6 +33,7 @@ def test_every_row_of_a_shop_that_goes_on_is_accounted_for(installation: Install
     done = follow(root, "--days", "4", "--orders-per-day", "60")
     assert done.returncode == 0, done.stdout + done.stderr
     told = {each["dataset"]: each for each in json.loads(done.stdout.splitlines()[-1])}
+    assert "marketing_events" in (root / "report.html").read_text(encoding="utf-8")
     truth = LiveShop.open(root / "shop").truth()
     assert all(each["agrees"] for each in told.values())
     assert {name: each["in_shop"] for name, each in told.items()} == {
