@@ -205,12 +205,17 @@ class Lag:
     """How far reading is behind a change log.
 
     Attributes:
-        since: When the oldest change that was not read was made (UTC); None: all was read.
+        since: When the oldest change that was not read was made (UTC); None: all was read, or no
+            change that waits tells its time.
         bytes: Bytes of the log that wait; None: not known.
+        events: Events of the log that wait; None: not known.
+        at_least: Whether more events may wait: they were counted no further.
     """
 
     since: datetime | None
     bytes: int | None = None
+    events: int | None = None
+    at_least: bool = False
 
 
 @runtime_checkable

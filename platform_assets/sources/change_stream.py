@@ -1,11 +1,11 @@
 """Change logs from a stream: Debezium's events, in bounded helpings from where reading stands.
 
 Belongs here: the seam that a kind of stream has to fill, and the stream over HTTP. Does not belong
-here: what an event says (``envelope``).
+here: what an event says (``envelope``), and how much a load takes (``stream_helping``).
 
 A helping is landed before the engine reads it, so a slow stream locks nothing and memory stays
-flat. Reading stands at the highest position that was kept; it is committed with the rows, and a
-server that gives some events again does no harm.
+flat. Reading stands at the highest position that was kept whole; it is committed with the rows, and
+a server that gives some events again does no harm.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ import urllib3
 
 from platform_assets.errors import ContractError, SourceError
 from platform_assets.sources.base import Access, SourceColumn
-from platform_assets.sources.change_source import ChangeRequest, Changes, Ended
+from platform_assets.sources.change_source import ChangeRequest, Changes, Ended, Lag
 from platform_assets.sources.connections import RestApi
 from platform_assets.sources.envelope import ORDER, Envelopes, OnBadLine, Unit
 from platform_assets.sources.log_landing import Landing, landing
 from platform_assets.sources.rest_client import RestClient
+from platform_assets.sources.stream_helping import Helping, Standing
 
 DEFAULT_MAX_EVENTS = 500_000
 DEFAULT_MAX_SECONDS = 60.0
 _CHUNK_BYTES = 65_536
 _SCHEMA_EVENTS = 100
 _LOOK_SECONDS = 5.0
+# How far behind reading is, is asked every minute by everybody who tells of it.
+_LAG_EVENTS, _LAG_SECONDS = 1_000, 2.0
 
 
 class Lines(Protocol):
@@ -256,7 +259,8 @@ class DebeziumStream:
         Raises:
             SourceError: The stream cannot be read, or a line is no event and is refused.
         """
-        before = int(request.cursor) if request.cursor else None
+        standing = Standing.parse(request.cursor)
+        before = standing.after
         with landing(access.engine) as land:
             notes, complete = self._take(access, land, before, self.max_events)
             events = self._envelopes(access, land, request.key)
@@ -266,14 +270,17 @@ class DebeziumStream:
                 after = self._after(
                     before, events.newest_positions(), land.lines, complete=complete
                 )
+                ended = Standing(after)
+                if not complete:
+                    # Less may have come than is kept.
+                    kept = standing.held if after == before else 0
+                    ended = Standing(after, max(kept, events.count_after(after)))
                 if before is not None:
                     events.leave_out_held(request, before)
                 yield Changes(
                     columns=columns,
                     read=lambda: events.select(request, columns),
-                    ended=lambda stage: Ended(
-                        "" if after is None else str(after), events.controls(stage), notes
-                    ),
+                    ended=lambda stage: Ended(ended.text(), events.controls(stage), notes),
                     order=ORDER,
                 )
             finally:
@@ -289,11 +296,38 @@ class DebeziumStream:
         Raises:
             SourceError: The stream cannot be read.
         """
-        after = int(request.cursor) if request.cursor else None
+        after = Standing.parse(request.cursor).after
         soon = replace(self, max_seconds=min(self.max_seconds, _LOOK_SECONDS))
         with landing(access.engine) as land:
             soon._take(access, land, after, 1)
             return frozenset([max(request.loaded)] if land.lines else [])
+
+    def lag(self, access: Access, cursor: str) -> Lag:
+        """The next events that were not read yet, up to a thousand, and of when the oldest is.
+
+        A stream does not say where it ends, so they are asked for and counted, and not kept.
+
+        Args:
+            access: What to read through.
+            cursor: Where the last load ended.
+
+        Raises:
+            SourceError: The stream cannot be read.
+        """
+        standing = Standing.parse(cursor)
+        # A line that is no event stops a load; it says nothing of how far behind that is.
+        soon = replace(
+            self, max_seconds=min(self.max_seconds, _LAG_SECONDS), on_bad_line="quarantine"
+        )
+        with landing(access.engine) as land:
+            _, complete = soon._take(access, land, standing.after, standing.held + _LAG_EVENTS)
+            events = soon._envelopes(access, land, ())
+            try:
+                events.parse()
+                count, oldest = events.unread(standing.after, standing.held)
+            finally:
+                events.drop()
+        return Lag(oldest, events=count, at_least=not complete)
 
     def _take(
         self, access: Access, land: Landing, after: int | None, most: int
@@ -302,7 +336,7 @@ class DebeziumStream:
 
         Gives notes, and whether the events of the last position are all there.
         """
-        helping = _Helping(most, time.monotonic() + self.max_seconds)
+        helping = Helping(most, time.monotonic() + self.max_seconds)
         with self.stream.open(access, after, self.max_seconds) as lines:
             taken = land.take(self.stream.name, helping.of(lines))
             complete = lines.complete and not helping.stopped and not taken.left
@@ -350,32 +384,3 @@ class DebeziumStream:
             on_bad_line=self.on_bad_line,
             units=self.units,
         )
-
-
-@dataclass
-class _Helping:
-    """So much of a stream as one load takes.
-
-    Attributes:
-        most: Lines to take.
-        deadline: When to stop, by the clock of ``time.monotonic``.
-        stopped: Why it stopped before the stream's end; empty: it did not.
-    """
-
-    most: int
-    deadline: float
-    stopped: str = ""
-
-    def of(self, lines: Lines) -> Iterator[bytes]:
-        left = self.most
-        for chunk in lines:
-            count = chunk.count(b"\n")
-            if count >= left:
-                yield b"\n".join(chunk.split(b"\n", left)[:left]) + b"\n"
-                self.stopped = f"{self.most:,} events were taken"
-                return
-            left -= count
-            yield chunk
-            if time.monotonic() >= self.deadline:
-                self.stopped = "its time was over"
-                return

@@ -259,6 +259,35 @@ class Envelopes:
         ).fetchall()
         return tuple(int(position) for (position,) in rows)
 
+    def count_after(self, position: int | None) -> int:
+        """Events of higher positions.
+
+        Args:
+            position: The position; None: all events count.
+        """
+        beyond = "true" if position is None else f"position > {position}"
+        row = self.engine.execute(
+            f"SELECT count(*) FROM {_EVENTS} WHERE kind = 'event' AND {beyond}"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def unread(self, after: int | None, held: int) -> tuple[int, datetime | None]:
+        """How many events there are that are not kept yet, and when the oldest was made (UTC).
+
+        Args:
+            after: The position up to which all are kept; None: there is none.
+            held: How many of those after it are kept, from the first on.
+        """
+        beyond = "true" if after is None else f"position > {after}"
+        # Who does not know the key cannot read of which row a delete is that tells only its key.
+        row = self.engine.execute(
+            f"SELECT count(*), min(changed) FROM (SELECT changed FROM {_EVENTS} "
+            f"WHERE kind = 'event' AND {beyond} OR kind = 'bad' AND op = 'd' "
+            f"ORDER BY rowid OFFSET {held})"
+        ).fetchone()
+        assert row is not None  # a count has one row
+        return int(row[0]), row[1] and row[1].replace(tzinfo=UTC)
+
     def leave_out_held(self, request: ChangeRequest, after: int) -> None:
         """Leave out events that were given again.
 

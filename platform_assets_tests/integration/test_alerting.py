@@ -1,12 +1,16 @@
 """Each kind of problem, from what happens to a real HTTP server: told once, and when it is over."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._daemon.types import DaemonHeartbeat
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from platform_assets.alerts.heartbeats import beat
 from platform_assets.alerts.signals import Kind
@@ -14,9 +18,12 @@ from platform_assets.contracts import RulePolicy
 from platform_assets.partitions import Daily
 from platform_assets.quality import findings
 from platform_assets.quality.promise import Freshness
+from platform_assets.resources import RestApiResource
 from platform_assets.resources.lake import lake_config
+from platform_assets.sensors.alerting import lag
 from platform_assets.sources.breaker import BreakerStore
 from platform_assets.sources.change_log import DebeziumFiles
+from platform_assets.sources.change_stream import DebeziumStream, HttpLines
 from platform_assets.warehouse.lake import connect
 from platform_assets.workers import BACKFILL, COMMAND_TAG
 from platform_assets_tests.alert_world import AlertWorld, begun, recovered
@@ -217,6 +224,68 @@ def test_a_change_log_that_is_read_too_slowly(
     assert world.said(timedelta(minutes=10)) == begun(Kind.STREAM_LAG, f"raw/{made.name}")
     assert world.run([SALES_DAYS[0]], *keys).success
     assert world.said(SOON) == recovered(Kind.STREAM_LAG, f"raw/{made.name}")
+
+
+def test_a_stream_that_is_read_too_slowly(
+    installation: Installation, instance: dg.DagsterInstance, httpserver: HTTPServer
+) -> None:
+    events = [event("c", 1, 1)]
+
+    def answer(request: Request) -> Response:
+        after = int(request.args.get("after", 0))
+        return Response(lines([each for each in events if each.position > after]))
+
+    httpserver.expect_request("/changes").respond_with_handler(answer)
+    made = sales(DebeziumStream(HttpLines("/changes")))
+    api = RestApiResource(base_url=httpserver.url_for(""))
+    world = AlertWorld(
+        installation, instance, httpserver, datasets=[made], resources={"stream": api}
+    )
+    world.tick()
+    keys = [dg.AssetKey([layer, made.name]) for layer in ("raw", "cleaned", "quarantine")]
+    assert world.run([SALES_DAYS[0]], *keys).success
+    assert told_by(world, SOON) == []
+    events += [event("u", 1, 2), event("u", 1, 3)]
+    (message,) = told_by(world, SOON)
+    assert (message["what"], message["kind"]) == ("begun", Kind.STREAM_LAG)
+    assert "not read is of 2025-01-01 00:00 UTC; 2 events wait" in message["detail"]
+    assert world.run([SALES_DAYS[0]], *keys).success
+    (message,) = told_by(world, SOON)
+    assert (message["what"], message["kind"]) == ("recovered", Kind.STREAM_LAG)
+
+
+def told_by(world: AlertWorld, after: timedelta) -> list[dict[str, Any]]:
+    """What is sent after a round, of a server that is asked for more than to be told."""
+    before = len(world.server.log)
+    world.tick(after)
+    sent = [request for request, _ in world.server.log[before:] if request.method == "POST"]
+    return [json.loads(request.get_data()) for request in sent]
+
+
+def test_change_logs_that_take_their_time_are_asked_in_turn(
+    installation: Installation,
+    instance: dg.DagsterInstance,
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lag, "SECONDS", -1.0)
+    made = [replace(sales(DebeziumFiles(f"{name}/*.ndjson")), name=name) for name in ("one", "two")]
+    world = AlertWorld(installation, instance, httpserver, datasets=made)
+    world.tick()
+    for each in made:
+        folder = world.folder / each.name
+        folder.mkdir()
+        (folder / "1.ndjson").write_text(lines([event("c", 1, 1)]))
+        keys = [dg.AssetKey([layer, each.name]) for layer in ("raw", "cleaned", "quarantine")]
+        assert world.run([SALES_DAYS[0]], *keys).success
+        (folder / "2.ndjson").write_text(lines([event("u", 1, 2)]))
+    # The time is over after each: a round asks one, and what the other said last stands.
+    told = [world.said(timedelta(hours=1)) for _ in range(3)]
+    assert sorted(told[:2]) == [
+        begun(Kind.STREAM_LAG, "raw/one"),
+        begun(Kind.STREAM_LAG, "raw/two"),
+    ]
+    assert told[2] == []
 
 
 def test_a_rule_is_told_where_its_policy_says_so(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,22 @@ from werkzeug import Request, Response
 
 from platform_assets.errors import ContractError
 from platform_assets.sources.base import Access
+from platform_assets.sources.change_source import Lag
 from platform_assets.sources.change_stream import DebeziumStream, HttpLines
 from platform_assets.sources.connections import Bearer, RestApi
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.ledger import Status
 from platform_assets_tests.conftest import lake_in
-from platform_assets_tests.logs import Event, Sync, accounted, current, event, lines, values
+from platform_assets_tests.logs import (
+    SECOND,
+    Event,
+    Sync,
+    accounted,
+    current,
+    event,
+    lines,
+    values,
+)
 from platform_assets_tests.source_tables import DAYS, sales
 
 TOKEN = "a-secret-token"
@@ -35,6 +46,7 @@ class Log:
         asked: The positions that were asked for.
         breaks_after: Bytes after which the connection breaks; None: it does not.
         pauses: Whether the answer stays open at its end.
+        last: What it says after its events.
     """
 
     def __init__(self) -> None:
@@ -42,6 +54,7 @@ class Log:
         self.asked: list[str | None] = []
         self.breaks_after: int | None = None
         self.pauses = False
+        self.last = ""
         self.over = threading.Event()
 
     def answer(self, request: Request) -> Response:
@@ -50,7 +63,7 @@ class Log:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return Response(status=401)
         told = [e for e in self.events if after is None or e.position > int(after)]
-        body = lines(told).encode()
+        body = (lines(told) + self.last).encode()
         if self.breaks_after is not None:
             # More is announced than comes.
             return Response(body[: self.breaks_after], headers={"Content-Length": str(len(body))})
@@ -214,3 +227,67 @@ def test_further_events_are_seen_without_taking_them(sync: Sync, log: Log) -> No
     assert sync.touched() == [DAYS[-1]]
     sync()
     assert sync.touched() == []
+
+
+def at(position: int) -> datetime:
+    """When the event of a position happened."""
+    return datetime.fromtimestamp(SECOND / 1000 + position, UTC)
+
+
+def test_how_far_reading_is_behind(sync: Sync, log: Log) -> None:
+    log.events += [event("c", 1, 1)]
+    sync()
+    assert sync.lag() == Lag(None, events=0)
+    log.events += [event("u", 1, 2), event("c", 2, 2), event("c", 3, 5)]
+    assert sync.lag() == Lag(at(2), events=3)
+    # A delete that tells only the key is one more; a tombstone says nothing.
+    gone = {"op": "d", "before": None, "source": {"lsn": 6, "ts_ms": SECOND + 6000}}
+    log.last = lines([{"key": {"sale_id": "3"}, "value": gone}, "null"])
+    assert sync.lag() == Lag(at(2), events=4)
+    assert sorted(sync.cleaned()) == [1], "nothing is taken by looking"
+    log.last = ""
+
+    # A load takes a part of it, and cannot know whether that is all of its last position.
+    log.events += [event("u", 1, 6)]
+    sync.dataset = _dataset(max_events=3)
+    sync()
+    assert sync.lag() == Lag(at(6), events=1)
+    sync.dataset = _dataset()
+    sync()
+    assert sync.lag() == Lag(None, events=0)
+
+    # So far behind that it is not counted to the end.
+    log.events += [event("u", 1, position) for position in range(7, 1_107)]
+    assert sync.lag() == Lag(at(7), events=1_000, at_least=True)
+
+
+def test_a_stream_that_stays_open_is_not_behind_for_that(sync: Sync, log: Log) -> None:
+    log.pauses = True
+    log.events += [event("c", 1, 1), event("c", 2, 2), event("c", 3, 2)]
+    sync.dataset = _dataset(max_seconds=0.6)
+    with HTTPServer(host="127.0.0.1", threaded=True) as server:
+        server.expect_request("/changes").respond_with_handler(log.answer)
+        sync.connections = {"stream": _api(server.url_for(""), TOKEN)}
+        try:
+            sync()
+            # Position 2 may go on: it is asked for again, and what is kept of it does not wait.
+            assert sync.lag() == Lag(None, events=0, at_least=True)
+            sync()
+            assert sync.lag() == Lag(None, events=0, at_least=True)
+            log.events += [event("c", 4, 2), event("c", 5, 3)]
+            assert sync.lag() == Lag(at(2), events=2, at_least=True)
+            sync()
+            assert sync.lag() == Lag(None, events=0, at_least=True)
+        finally:
+            log.over.set()
+    assert sorted(sync.cleaned()) == [1, 2, 3, 4, 5]
+    assert len(sync.raw()) == 5
+    assert log.asked == [None, *["1"] * 5, "2"], "each was answered"
+
+
+def test_a_stream_that_is_down_says_nothing_of_how_far(sync: Sync, log: Log) -> None:
+    log.events += [event("c", 1, 1)]
+    sync()
+    sync.connections = {"stream": _api("http://127.0.0.1:1", TOKEN)}
+    with pytest.raises(OSError, match=r"127\.0\.0\.1"):
+        sync.lag()

@@ -98,6 +98,7 @@ def test_a_change_log_is_told_by_its_oldest_unread_change(lake_config: LakeConfi
     logs = {
         "behind": Behind(told=(Lag(NOW, 1_000),)),
         "read": Behind(told=(Lag(None, 0),)),
+        "stream": Behind(told=(Lag(NOW, events=1_000, at_least=True),)),
         "down": Behind(connection="other"),
         "new": Behind(told=(Lag(NOW),)),
     }
@@ -115,16 +116,19 @@ def test_a_change_log_is_told_by_its_oldest_unread_change(lake_config: LakeConfi
         collector = StreamCollector(LakeReader(lake_config), lambda: streams)
         with telling(collector) as exporter:
             assert Scrape.of(exporter).get("collector_success", collector="streams") == 1
-            for name in ("behind", "read", "down"):
+            for name in ("behind", "read", "stream", "down"):
                 at = cursors.Cursor(1, "x")
                 in_transaction(lake, lambda con, n=name, at=at: cursors.record(con, n, at, "r"))
             told = Scrape.of(exporter)
-    assert told.all("stream_success", "dataset") == {"behind": 1, "read": 1, "down": 0}
+    assert told.all("stream_success", "dataset") == {
+        "behind": 1, "read": 1, "stream": 1, "down": 0,
+    }  # fmt: skip
     oldest = told.all("stream_oldest_unread_timestamp_seconds", "dataset")
-    assert oldest == {"behind": NOW.timestamp()}
+    assert oldest == {"behind": NOW.timestamp(), "stream": NOW.timestamp()}
     assert told.all("stream_unread_bytes", "dataset") == {"behind": 1_000, "read": 0}
+    assert told.all("stream_unread_events", "dataset") == {"stream": 1_000}
     read = told.all("source_read_timestamp_seconds", "dataset")
-    assert set(read) == {"behind", "read", "down"}
+    assert set(read) == {"behind", "read", "stream", "down"}
     assert all(abs(at - datetime.now(UTC).timestamp()) < 60 for at in read.values())
 
 

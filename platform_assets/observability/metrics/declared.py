@@ -33,6 +33,7 @@ UNITS: Mapping[str, str] = {
     "_backfills": "backfills",
     "_files": "files",
     "_snapshots": "snapshots of the lake",
+    "_events": "events of a change log",
     "_findings": "findings",
     "_problems": "problems",
     "_incidents": "incidents: problems of one cause",

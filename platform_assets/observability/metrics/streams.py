@@ -42,6 +42,12 @@ UNREAD = Metric(
     "Bytes of the change log that were not read yet, where its source knows.",
     ("dataset",),
 )
+UNREAD_EVENTS = Metric(
+    "platform_assets_stream_unread_events",
+    "Events of the change log that were not read yet, where its source can count them; they are "
+    "counted up to 1,000, and more may wait.",
+    ("dataset",),
+)
 ANSWERED = Metric(
     "platform_assets_stream_success",
     "Whether the source of a change log could be asked how far behind its reading is.",
@@ -76,7 +82,7 @@ class StreamCollector:
 
     name = "streams"
     source = "streams"
-    metrics = (READ, UNREAD_SINCE, UNREAD, ANSWERED)
+    metrics = (READ, UNREAD_SINCE, UNREAD, UNREAD_EVENTS, ANSWERED)
 
     def __init__(self, reader: LakeReader, streams: Callable[[], Streams]) -> None:
         self._reader = reader
@@ -114,6 +120,8 @@ def _of_stream(streams: Streams, dataset: Dataset, lake: Connection) -> Iterator
         yield UNREAD_SINCE.at(lag.since.timestamp(), dataset.name)
     if lag is not None and lag.bytes is not None:
         yield UNREAD.at(lag.bytes, dataset.name)
+    if lag is not None and lag.events is not None:
+        yield UNREAD_EVENTS.at(lag.events, dataset.name)
 
 
 def _lag(streams: Streams, dataset: Dataset, lake: Connection, position: str) -> Lag | None:

@@ -7,6 +7,8 @@ how a source knows (``sources``).
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from platform_assets.alerts.signals import Kind, Severity, Signal
@@ -21,6 +23,8 @@ from platform_assets.warehouse import cursors
 
 EVERY = timedelta(seconds=60)
 """A source is asked no more often: it is somebody else's server."""
+SECONDS = 8.0
+"""How long sources are asked: a stream may take its time. The next time begins with the others."""
 
 
 def collect(world: World, cursor: str | None) -> Collected:
@@ -28,17 +32,22 @@ def collect(world: World, cursor: str | None) -> Collected:
 
     Args:
         world: What there is to look at.
-        cursor: When the sources were asked last, in seconds since 1970.
+        cursor: When the sources were asked last, in seconds since 1970, and who is asked next.
     """
     watched = [each for each in world.datasets.values() if isinstance(each.source, TellsLag)]
     now = world.now.timestamp()
-    if cursor is not None and now - json.loads(cursor) < EVERY.total_seconds():
+    before, turn = _read(cursor)
+    if now - before < EVERY.total_seconds():
         return Collected()
     known = world.own(Kind.STREAM_LAG)
     if not watched:
         return Collected(transitions([], known, world.now))
-    present, asked = [], set()
-    for dataset in watched:
+    present, asked, turn_of = [], set(), ""
+    until = time.monotonic() + SECONDS
+    for number, dataset in enumerate(_in_turn(watched, turn)):
+        if number and time.monotonic() > until:
+            turn_of = dataset.name
+            break
         lag = _ask(world, dataset)
         if lag is None:
             continue
@@ -46,10 +55,24 @@ def collect(world: World, cursor: str | None) -> Collected:
         limit = world.thresholds.of(dataset.name).stream_lag
         if lag.since is not None and world.now - lag.since > limit:
             present.append(_told(world, dataset, lag, limit))
-    # Of a source that did not answer nothing new is known; its breaker tells of that.
+    # Of a source that was not asked nothing new is known, nor of one that did not answer; its
+    # breaker tells of that.
     silent = {f"raw/{each.name}" for each in watched} - asked
     looked_at = [each for each in known if each.subject not in silent]
-    return Collected(transitions(present, looked_at, world.now), json.dumps(now))
+    return Collected(transitions(present, looked_at, world.now), json.dumps([now, turn_of]))
+
+
+def _read(cursor: str | None) -> tuple[float, str]:
+    """When the sources were asked last, and who is asked first."""
+    told = json.loads(cursor or "0")
+    # An earlier version kept the moment alone.
+    return (float(told[0]), str(told[1])) if isinstance(told, list) else (float(told), "")
+
+
+def _in_turn(watched: Sequence[Dataset], first: str) -> list[Dataset]:
+    names = [each.name for each in watched]
+    at = names.index(first) if first in names else 0
+    return [*watched[at:], *watched[:at]]
 
 
 def _ask(world: World, dataset: Dataset) -> Lag | None:
@@ -74,6 +97,8 @@ def _told(world: World, dataset: Dataset, lag: Lag, limit: timedelta) -> Signal:
     assert lag.since is not None  # it lags
     behind = world.now - lag.since
     waiting = "" if lag.bytes is None else f"; {lag.bytes:,} bytes wait"
+    if lag.events is not None:
+        waiting += f"; {'at least ' if lag.at_least else ''}{lag.events:,} events wait"
     return world.assets.described(
         Signal(
             kind=Kind.STREAM_LAG,
