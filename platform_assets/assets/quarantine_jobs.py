@@ -253,12 +253,12 @@ def _explained() -> Iterator[None]:
 def _tell(context: dg.OpExecutionContext, done: Replayed | None) -> None:
     if done is None:
         context.log.info("no row of the quarantine fits")
-        context.add_output_metadata({"released": 0})
+        context.add_output_metadata(Replayed().counts)
         return
     context.log.info(done.summary)
     context.add_output_metadata(
         {
-            **{str(status): rows for status, rows in done.rows.items()},
+            **done.counts,
             "changed": dg.MetadataValue.json(done.changed),
             "runs": dg.MetadataValue.json(done.runs),
         }

@@ -25,6 +25,7 @@ from platform_assets.errors import SettingsError
 from platform_assets.partitions import UNPARTITIONED_KEY, spans
 from platform_assets.pipeline import Step
 from platform_assets.pipeline.correct import Corrected, correct, dataset_of, withdraw
+from platform_assets.pipeline.released import Released, released_by
 from platform_assets.sensors.requests import DATASET_TAG, REASON_TAG
 from platform_assets.warehouse import ledger, tables
 from platform_assets.warehouse.changed import changed_partitions
@@ -42,19 +43,21 @@ class Replayed:
 
     Attributes:
         rows: Where its rows stand now.
+        released_rows: What became of those that are released.
         changed: Partitions whose cleaned rows are other ones now, by dataset.
         runs: The runs that were made.
         failures: What stopped those that failed.
     """
 
     rows: Mapping[RowStatus, int] = field(default_factory=dict)
+    released_rows: Released = field(default_factory=Released)
     changed: dict[str, list[str]] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
     def released(self) -> int:
-        """Rows that are in their partitions now."""
+        """Rows that break no rule any more."""
         return self.rows.get(RowStatus.RELEASED, 0)
 
     @property
@@ -62,7 +65,22 @@ class Replayed:
         """The same in a line."""
         others = {status: count for status, count in self.rows.items() if status != "released"}
         left = ", ".join(f"{count:,} {status}" for status, count in sorted(others.items()))
-        return f"{self.released:,} rows released; {left or 'none left'}"
+        became = ", ".join(f"{n:,} {what}" for what, n in vars(self.released_rows).items() if n)
+        told = f" ({became})" if became else ""
+        return f"{self.released:,} rows released{told}; {left or 'none left'}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The same as numbers: judged = published + deduplicated + replaced + what is not released.
+
+        Of what is not released, only what there is.
+        """
+        return {
+            "judged": sum(self.rows.values()),
+            "released": self.released,
+            **vars(self.released_rows),
+            **{str(k): n for k, n in self.rows.items() if k is not RowStatus.RELEASED},
+        }
 
 
 @dataclass(frozen=True)
@@ -219,6 +237,10 @@ def make_replay(site: Site, replay: Replay) -> Replayed:
                 waiting[other] = sorted({*waiting.get(other, []), *orphaned})
     with site.lake() as connection:
         done.rows = outcome(connection, replay)
+        for dataset in site.datasets:
+            if own := replay.partitions.get(dataset.name):
+                step = Step(dataset, connection, run_id="")
+                done.released_rows += released_by(step, replay.action_id, own)
     return done
 
 

@@ -151,7 +151,7 @@ def test_exactly_what_has_changed_is_followed(world: World) -> None:
     # The contract allows two of them now: their partitions have changed, the third has not.
     world.define(contract=Lenient)
     told = world.told(world.run("replay", dataset="things", **SAID))
-    assert (told["released"], told["open"]) == (2, 1)
+    assert (told["released"], told["published"], told["open"]) == (2, 2, 1)
     assert told["changed"] == {"things": [D1, DAYS[3]]}
     assert world.built == [[D1], [DAYS[3]]]
     # Dagster shows what a run of its own would show: rows, checks, and which run it was.
@@ -163,6 +163,37 @@ def test_exactly_what_has_changed_is_followed(world: World) -> None:
     run = world.instance.get_run_by_id(told["runs"][0])
     assert run is not None
     assert run.tags[REPLAY_TAG]
+
+
+def test_what_is_released_adds_up_where_newer_rows_stand_already(world: World) -> None:
+    world.define()
+    late = "2025-01-01 09:00:00"
+    world.deliver(
+        D1,
+        row("good"),
+        row("came again", quantity=-1),
+        row("came again", quantity=-2),
+        row("came right", quantity=-1),
+        row("came right", quantity=3, changed_at=late),
+        row("worse", quantity=-1, price="-1"),
+    )
+    world.deliver(D2, row("good"), BAD)
+    world.fill([D1, D2])
+    # Delivered anew, the row is another one: its place is taken, and it comes back as nothing.
+    world.deliver(D2, row("good"), row("bad", quantity=8))
+    world.fill([D2], dg.AssetKey(["raw", "things"]))
+    world.define(contract=Lenient)
+    told = world.told(world.run("replay", dataset="things", **SAID))
+    parts = ("published", "deduplicated", "replaced", "open")
+    assert {name: told[name] for name in ("judged", "released", *parts)} == {
+        "judged": 5, "released": 4, "published": 1, "deduplicated": 2, "replaced": 1, "open": 1,
+    }  # fmt: skip
+    assert told["judged"] == sum(told[name] for name in parts)
+    cleaned = tables.cleaned_table("things")
+    assert world.select(f"SELECT thing_id, quantity, _partition FROM {cleaned} ORDER BY ALL") == [
+        ("bad", 8, D2), ("came again", -2, D1), ("came right", 3, D1), ("good", 1, D1),
+        ("good", 1, D2),
+    ]  # fmt: skip
 
 
 def test_a_stopped_partition_moves_nothing(world: World) -> None:
@@ -274,7 +305,9 @@ def test_wrong_words_fail_a_job_in_words(
 
 def test_a_replay_of_nothing_is_none(world: World) -> None:
     world.define()
-    assert world.told(world.run("replay", rule="no_such", **SAID)) == {"released": 0}
+    assert world.told(world.run("replay", rule="no_such", **SAID)) == {
+        "judged": 0, "released": 0, "published": 0, "deduplicated": 0, "replaced": 0,
+    }  # fmt: skip
 
 
 def test_how_to_run_partitions_again() -> None:
