@@ -73,7 +73,7 @@ def test_the_engine_never_downloads_and_keeps_to_its_limits(lake: Connection) ->
         "allow_unsigned_extensions": "true",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
-        "threads": "2",
+        "threads": "1",
     }
 
 
