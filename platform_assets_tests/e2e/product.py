@@ -20,6 +20,8 @@ from typing import Any
 import psutil
 import requests
 
+from platform_assets_tests.warm import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 300.0
 START_SECONDS = 180.0
@@ -67,7 +69,7 @@ class Installation:
     def command(self, *arguments: str) -> None:
         """Run a command of the console script to its end."""
         with subprocess.Popen(
-            [*_COMMAND, *arguments],
+            [programs() / "platform-assets", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

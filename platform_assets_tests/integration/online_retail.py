@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 
 from examples.online_retail.dataset import invoice_lines
 from platform_assets.warehouse.lake import Connection, LakeConfig, connect
+from platform_assets_tests.warm import programs
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,16 @@ def run(data: Path, lake: Path, *options: str) -> Outcome:
     """Run the command as a person would, in a process of its own."""
     own = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORM_ASSETS_")}
     done = subprocess.run(
-        [sys.executable, "-m", "examples.online_retail", "--data", data, "--lake", lake, *options],
+        [
+            programs() / "python",
+            "-m",
+            "examples.online_retail",
+            "--data",
+            data,
+            "--lake",
+            lake,
+            *options,
+        ],
         cwd=ROOT,
         env={**own, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
         capture_output=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from platform_assets.cli import main
 from platform_assets.demo import ShopReport, generate
 from platform_assets.settings import load_settings
 from platform_assets_tests.conftest import Installation
+from platform_assets_tests.warm import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 DAYS = ("2025-01-01", "2025-01-02", "2025-01-03")
@@ -44,7 +44,7 @@ def platform_assets(
 ) -> subprocess.CompletedProcess[str]:
     """The console script in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", "from platform_assets.cli.main import main; main()", *arguments],
+        [programs() / "platform-assets", *arguments],
         cwd=installation.root,
         env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
         capture_output=True,

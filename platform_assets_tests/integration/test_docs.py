@@ -20,6 +20,7 @@ import requests
 
 from platform_assets.cli.main import app
 from platform_assets.cli.reference import pages
+from platform_assets_tests.warm import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -128,7 +129,7 @@ def test_a_documented_command_works(command: str, clone: Path, environment: dict
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=clone,
-        env=environment,
+        env={**environment, "PATH": f"{programs()}{os.pathsep}{environment['PATH']}"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from platform_assets.demo.live import LiveShop
 from platform_assets.warehouse.lake import connect
 from platform_assets_tests.conftest import Installation, lake_in
+from platform_assets_tests.warm import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +18,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def follow(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Live some days with the shop, and keep in step."""
     return subprocess.run(
-        [sys.executable, "-m", "examples.live_shop", "--root", str(root), "--json", *options],
+        [
+            programs() / "python",
+            "-m",
+            "examples.live_shop",
+            "--root",
+            str(root),
+            "--json",
+            *options,
+        ],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
         capture_output=True,

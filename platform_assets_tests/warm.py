@@ -1,0 +1,204 @@
+"""Commands in processes of their own that do not wait for imports: forked where they were made.
+
+Belongs here: starting a command quickly. Does not belong here: which commands, or any assertion.
+
+A command of the console script takes 1 s of processor time to load Dagster and pandas, and 3 s with
+dbt, of which nothing is the platform's own. A server per process of tests loads those once, and
+forks for each command. The platform itself is loaded by the command, from where it is told to.
+
+Programs in ``bin`` stand in for ``python`` and ``platform-assets``: a shell or make finds them on
+its path. They hand their arguments, environment, folder and open files to the server, and end as
+the command ends. What the server cannot do quicker is done by the real program.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import json
+import os
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+# Nothing of the platform, and nothing that looks at the environment when it is loaded.
+LOADED_AHEAD = (
+    "dagster",
+    "duckdb",
+    "pandas",
+    "pandera.pandas",
+    "pyarrow",
+    "sqlalchemy.dialects.sqlite",
+    "dagster_duckdb",
+    "dagster_dbt",
+    "dbt.cli.main",
+    "dbt.adapters.duckdb",
+)
+_SCRIPT = "from platform_assets.cli.main import main; main()"
+_CLIENT = """\
+#!{python} -IS
+import array, json, os, signal, socket, sys
+arguments = {prefix!r} + sys.argv[1:]
+if not arguments or arguments[0] not in ("-m", "-c"):
+    os.execv({python!r}, [{python!r}, *arguments])
+asked = json.dumps(
+    {{"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}}
+).encode()
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    files = array.array("i", [0, 1, 2])
+    server.sendmsg(
+        [len(asked).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
+    )
+    server.sendall(asked)
+    answer = server.recv(64)
+ended = int(answer or b"1")
+if ended < 0:
+    os.kill(os.getpid(), -ended)
+sys.exit(ended)
+"""
+
+
+@cache
+def programs() -> Path:
+    """The folder of the programs that stand in, with their server started."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    address = folder / "socket"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "platform_assets_tests.warm", str(address)],
+        cwd=Path(__file__).resolve().parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+    def end() -> None:
+        server.kill()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n", "the server of commands did not start"
+    for name, prefix in {"python": [], "platform-assets": ["-c", _SCRIPT]}.items():
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            _CLIENT.format(python=sys.executable, prefix=prefix, address=str(address))
+        )
+        program.chmod(0o755)
+    return folder / "bin"
+
+
+def serve(address: str) -> NoReturn:  # pragma: no cover -- runs in the server
+    """Load what takes long, and fork for each command that is asked for.
+
+    Args:
+        address: The socket to listen on.
+    """
+    for name in LOADED_AHEAD:
+        __import__(name)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        print("ready", flush=True)
+        # Nobody writes to its input, which ends with the process of tests however that ends.
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _attend(connection)
+            connection.close()
+            _reap()
+    sys.exit()
+
+
+def _reap() -> None:  # pragma: no cover -- runs in the server
+    """Forget children that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return
+
+
+def _attend(connection: socket.socket) -> NoReturn:  # pragma: no cover -- runs in the server
+    """Have a child do the command, and answer how it ended."""
+    files = array.array("i")
+    size, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_LEN(3 * files.itemsize))
+    files.frombytes(ancillary[0][2])
+    length, text = int.from_bytes(size, "big"), b""
+    while len(text) < length:
+        text += connection.recv(length - len(text))
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        _do(json.loads(text), list(files))
+    # Whoever asked says nothing more: it is there to be read once that process is gone.
+    ready, _, _ = select.select([connection, os.pidfd_open(child)], [], [])
+    if connection in ready:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if connection not in ready:
+        connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _do(asked: dict[str, Any], files: list[int]) -> NoReturn:  # pragma: no cover -- in a child
+    """Be the command, as if it had been started in the first place."""
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    time.tzset()
+    os.chdir(asked["folder"])
+    kind, what, *rest = asked["arguments"]
+    own = str(Path(__file__).resolve().parents[1])
+    told = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    sys.path[:] = [str(Path.cwd()), *told, *(each for each in sys.path[1:] if each != own)]
+    status = 1
+    try:
+        sys.argv = ["-c" if kind == "-c" else what, *rest]
+        if kind == "-c":
+            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as ended:
+        status = _status(ended.code)
+    except BaseException:
+        traceback.print_exc()
+    _end(status)
+
+
+def _status(code: object) -> int:
+    """What a process exits with that raises ``SystemExit`` with a code."""
+    if code is None or isinstance(code, int):
+        return code or 0
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _end(status: int) -> NoReturn:  # pragma: no cover -- runs in a child
+    """End as an interpreter does: what was to be done at its end is done."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
