@@ -62,11 +62,12 @@ dev: $(READY)  ## the UI at http://localhost:3000, with the daemon
 # Files of tests are kept in memory where there is room: otherwise a part of the time goes to disks.
 # Modules are run as they are listed, those that take minutes first: the many quick ones fill the end.
 # Four workers on two cores: some of them wait for servers, sensors and killed processes.
+# Where nothing compiled may be kept, each worker and each process of a test compiles all anew.
 ROOM := $(shell df --output=avail -k /dev/shm 2>/dev/null | tail -1)
 IN_MEMORY := $(shell [ "$(or $(ROOM),0)" -gt 6000000 ] && echo TMPDIR=/dev/shm)
 
 test: $(READY)  ## the whole test suite
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(IN_MEMORY) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## ruff, formatting, strict types, one-way arrows
 	$(BIN)/ruff check .
