@@ -322,10 +322,13 @@ def test_a_lake_that_was_replaced_is_looked_at_anew(
 
 
 def test_looking_neither_writes_nor_waits_for_writers(lake_config: LakeConfig) -> None:
-    reader = LakeReader(lake_config)
+    reader = LakeReader(replace(lake_config, threads=2))
     with connect(lake_config) as lake:
         ensure_platform_tables(lake)
         with reader.look() as view:
+            # Nor does it take more than one processor from runs.
+            threads = view.connection.execute("SELECT current_setting('threads')").fetchone()
+            assert threads == (1,)
             # A writer commits in the middle of a look, and the look stays at its state.
             told = [LedgerEntry("raw/things", D1, "r", Status.PUBLISHED)]
             in_transaction(lake, lambda con: ledger.record(con, told))
