@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -168,6 +168,7 @@ def test_the_score_and_the_findings_are_those_of_the_newest_partition(
 
 
 ASSETS = ("cleaned/a", "raw/a", "aggregated/b")
+EVENT = datetime(2025, 1, 2, 23, tzinfo=UTC)
 
 
 def commits() -> st.SearchStrategy[list[list[LedgerEntry]]]:
@@ -183,6 +184,7 @@ def commits() -> st.SearchStrategy[list[list[LedgerEntry]]]:
         bytes=st.integers(0, 9),
         seconds=st.integers(0, 9).map(float),
         stopped_by=st.sampled_from(["", UPSTREAM]),
+        newest_event=st.none() | st.sampled_from([EVENT, EVENT + timedelta(hours=1)]),
     )
     return st.lists(st.lists(one, min_size=1, max_size=4), min_size=1, max_size=4)
 
@@ -230,6 +232,11 @@ def test_adding_up_as_it_comes_is_adding_up_at_once(
         assert standing.published == len(published)
         assert standing.rows.extracted == sum(e.extracted for e in published.values())
         assert standing.newest == max(published, default=None)
+        if standing.newest is not None:
+            assert standing.newest_rows.cleaned == published[standing.newest].cleaned
+            assert standing.newest_seconds == published[standing.newest].seconds
+        events = [e.newest_event.timestamp() for e in published.values() if e.newest_event]
+        assert standing.newest_event == max(events, default=None)
         failed = [e.stopped_by for e in newest.values() if e.status is Status.FAILED]
         assert standing.failed == len(failed) - failed.count(UPSTREAM)
         assert standing.refused == failed.count(UPSTREAM)
@@ -258,16 +265,24 @@ def test_what_was_merged_is_not_counted_again(watched: Watched) -> None:
 def test_the_newest_event_is_that_of_all_publishes_that_stand(
     lake_config: LakeConfig, exporter: Exporter
 ) -> None:
-    event = datetime(2025, 1, 2, 23, tzinfo=UTC)
     told = [
-        LedgerEntry("cleaned/things", D1, "r", Status.PUBLISHED, newest_event=event),
+        LedgerEntry("cleaned/things", D1, "r", Status.PUBLISHED, newest_event=EVENT),
         LedgerEntry("cleaned/things", D2, "r", Status.PUBLISHED, newest_event=None),
     ]
     with connect(lake_config) as lake:
         ensure_platform_tables(lake)
         in_transaction(lake, lambda con: ledger.record(con, told))
-        found = Scrape.of(exporter).get("newest_event_timestamp_seconds", **CLEANED)
-        assert found == event.timestamp()
+        found = Scrape.of(exporter)
+        assert found.get("newest_event_timestamp_seconds", **CLEANED) == EVENT.timestamp()
+        # The day is published again without an event, by a machine whose clock is slow.
+        lake.execute(
+            f"INSERT INTO {LEDGER} BY NAME SELECT * REPLACE (NULL AS newest_event, "
+            f"recorded_at - INTERVAL 1 HOUR AS recorded_at) FROM {LEDGER}"
+        )
+        again = Scrape.of(exporter)
+    assert again.get("newest_event_timestamp_seconds", **CLEANED) is None
+    moved = [each.get("last_publish_timestamp_seconds", **CLEANED) for each in (found, again)]
+    assert moved[0] - moved[1] == pytest.approx(3600)
 
 
 def test_a_ledger_of_an_earlier_version_has_no_events(
@@ -322,10 +337,13 @@ def test_a_lake_that_was_replaced_is_looked_at_anew(
 
 
 def test_looking_neither_writes_nor_waits_for_writers(lake_config: LakeConfig) -> None:
-    reader = LakeReader(lake_config)
+    reader = LakeReader(replace(lake_config, threads=2))
     with connect(lake_config) as lake:
         ensure_platform_tables(lake)
         with reader.look() as view:
+            # Nor does it take more than one processor from runs.
+            threads = view.connection.execute("SELECT current_setting('threads')").fetchone()
+            assert threads == (1,)
             # A writer commits in the middle of a look, and the look stays at its state.
             told = [LedgerEntry("raw/things", D1, "r", Status.PUBLISHED)]
             in_transaction(lake, lambda con: ledger.record(con, told))

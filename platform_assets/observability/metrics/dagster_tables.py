@@ -18,7 +18,7 @@ import sqlalchemy as db
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.legacy_storage import LegacyEventLogStorage, LegacyRunStorage
-from dagster._core.storage.runs.schema import RunTagsTable
+from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
@@ -81,6 +81,52 @@ def ended_runs(
         failed=[str(run) for (run,) in failed],
         last_success=max((at.replace(tzinfo=UTC) for (at,) in last), default=None),
     )
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Runs that are not over, of one status.
+
+    Attributes:
+        count: How many.
+        made: When the oldest of them was made.
+        started: Since when, in seconds since 1970, the one is at work that was started first; None:
+            none of them is.
+    """
+
+    count: int
+    made: datetime
+    started: float | None
+
+
+def unfinished_runs(
+    instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]
+) -> dict[dg.DagsterRunStatus, Unfinished]:
+    """Runs that are not over, by status; no entry: there are none.
+
+    Args:
+        instance: Dagster's instance.
+        statuses: Those that are not over.
+
+    Raises:
+        SettingsError: Runs are not kept in a database.
+    """
+    table = RunsTable.c
+    with _run_storage(instance).connect() as connection:
+        rows: Sequence[Any] = connection.execute(
+            db.select(
+                table.status,
+                db.func.count(),
+                db.func.min(table.create_timestamp),
+                db.func.min(table.start_time),
+            )
+            .where(table.status.in_([status.value for status in statuses]))
+            .group_by(table.status)
+        ).fetchall()
+    return {
+        dg.DagsterRunStatus(status): Unfinished(int(count), made.replace(tzinfo=UTC), started)
+        for status, count, made, started in rows
+    }
 
 
 def failure_reasons(instance: dg.DagsterInstance, runs: Sequence[str]) -> dict[str, str]:

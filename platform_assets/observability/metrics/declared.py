@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import lru_cache
+from typing import NamedTuple
 
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
@@ -21,6 +22,8 @@ from prometheus_client.utils import floatToGoString
 PREFIX = "platform_assets_"
 OTHER = "other"
 """The label of what is not told one by one."""
+# Series of which the text is kept, 25 MB at most; of more than these it is made again.
+_KEPT_SERIES = 2**16
 
 UNITS: Mapping[str, str] = {
     "_timestamp_seconds": "seconds since 1970, of a moment; its age is `time() - x`",
@@ -99,31 +102,41 @@ class Metric:
         """
         if len(labels) != len(self.labels):
             raise ValueError(f"{self.name} has the labels {self.labels}, not {len(labels)}")
-        told = dict(zip(self.labels, labels, strict=True))
-        return Reading(self, Sample(self.name, told, float(value)))
+        shown = floatToGoString(value)  # type: ignore[no-untyped-call] # it has no types
+        line = f"{_series(self.name, self.labels, labels)} {shown}\n"
+        return Reading(self, labels, float(value), line)
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """A value of a metric.
+
+    A tuple, because a scrape makes thousands of them.
 
     Attributes:
         metric: The metric.
-        sample: The value with its labels, as ``prometheus_client`` has it.
+        labels: The value of each label.
+        value: The value.
+        line: The value as a line of the text format.
     """
 
     metric: Metric
-    sample: Sample
+    labels: tuple[str, ...]
+    value: float
+    line: str
 
-    @cached_property
-    def line(self) -> str:
-        """The value as a line of the text format."""
-        labels = ",".join(
-            f'{name}="{_escaped(value)}"' for name, value in sorted(self.sample.labels.items())
-        )
-        shown = f"{{{labels}}}" if labels else ""
-        value = floatToGoString(self.sample.value)  # type: ignore[no-untyped-call] # it has no types
-        return f"{self.sample.name}{shown} {value}\n"
+    @property
+    def sample(self) -> Sample:
+        """The value with its labels, as ``prometheus_client`` has it."""
+        told = dict(zip(self.metric.labels, self.labels, strict=True))
+        return Sample(self.metric.name, told, self.value)
+
+
+@lru_cache(maxsize=_KEPT_SERIES)
+def _series(metric: str, names: tuple[str, ...], labels: tuple[str, ...]) -> str:
+    """A metric at labels as the text format has it: all of a line that does not change."""
+    pairs = sorted(zip(names, labels, strict=True))
+    told = ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
+    return f"{metric}{{{told}}}" if told else metric
 
 
 def _escaped(value: str) -> str:

@@ -92,11 +92,6 @@ def layer_of(asset: str) -> str:
     return asset.partition("/")[0]
 
 
-def timestamp(moment: datetime) -> float:
-    """A moment as metrics have it: seconds since 1970."""
-    return moment.timestamp()
-
-
 class LedgerCollector:
     """Metrics of the ledger.
 
@@ -147,7 +142,7 @@ def _of_totals(asset: str, totals: Totals) -> Iterator[Reading]:
     yield PROCESSED_SECONDS.at(totals.seconds, *own)
     yield PROCESSED_BYTES.at(totals.bytes, *own)
     if totals.last_failure is not None:
-        yield LAST_FAILURE.at(timestamp(totals.last_failure), *own)
+        yield LAST_FAILURE.at(totals.last_failure, *own)
 
 
 def _of_standing(asset: str, standing: Standing) -> Iterator[Reading]:
@@ -159,15 +154,15 @@ def _of_standing(asset: str, standing: Standing) -> Iterator[Reading]:
     yield FAILED_PARTITIONS.at(standing.failed, *own, "own")
     yield FAILED_PARTITIONS.at(standing.refused, *own, "upstream")
     if standing.last_publish is not None:
-        yield LAST_PUBLISH.at(timestamp(standing.last_publish), *own)
+        yield LAST_PUBLISH.at(standing.last_publish, *own)
     if standing.newest_publish is not None:
-        yield NEWEST_PUBLISH.at(timestamp(standing.newest_publish), *own)
+        yield NEWEST_PUBLISH.at(standing.newest_publish, *own)
         yield NEWEST_SECONDS.at(standing.newest_seconds, *own)
     if standing.newest_event is not None:
-        yield NEWEST_EVENT.at(timestamp(standing.newest_event), *own)
+        yield NEWEST_EVENT.at(standing.newest_event, *own)
     day = _day(standing.newest)
     if day is not None:
-        yield NEWEST_PARTITION.at(timestamp(datetime.combine(day, time(), UTC)), *own)
+        yield NEWEST_PARTITION.at(datetime.combine(day, time(), UTC).timestamp(), *own)
 
 
 def _day(partition: str | None) -> date | None:

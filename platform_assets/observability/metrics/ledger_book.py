@@ -4,17 +4,20 @@ Belongs here: adding up. Does not belong here: which metrics follow (``ledger``,
 
 A ledger of years is not read again at each scrape: it is only ever appended to, so what came since
 the last look is added to what is known. Where each partition stands is kept in a temporary table
-of the reader's engine; the sums that only grow are kept here.
+of the reader's engine; what assets come to is kept here, and moves by what their partitions moved.
+So a look hardly takes longer after years: old partitions are only searched for those that moved.
+
+Moments are seconds since 1970 (UTC), as metrics have them; the engine takes long to make datetimes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from platform_assets.sql import quote_literal
+from platform_assets.sql import literal_list, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import UPSTREAM, Status
 from platform_assets.warehouse.reader import View
@@ -22,8 +25,28 @@ from platform_assets.warehouse.tables import LEDGER, was_filled
 
 _OUTCOMES = ("extracted", "cleaned", "quarantined", "deduplicated")
 _PUBLISHED = f"status = {quote_literal(Status.PUBLISHED)}"
-# What a partition's newest publish says; the rest of a row is what its newest attempt says.
-_OF_PUBLISH = (*_OUTCOMES, "bytes", "seconds", "broken", "recorded_at", "newest_event")
+# What a partition's newest publish says.
+_OF_PUBLISH = {
+    **dict.fromkeys(_OUTCOMES, "BIGINT"),
+    "seconds": "DOUBLE", "broken": "VARCHAR", "recorded_at": "DOUBLE", "newest_event": "DOUBLE",
+}  # fmt: skip
+# By asset: whether a moment fell, and what ``Standing.moved`` takes.
+_MORE = ", ".join(
+    f"coalesce(sum(publish.{name}), 0) - coalesce(sum(was.publish.{name}), 0)" for name in _OUTCOMES
+)
+_MOVES = f"""
+    SELECT asset,
+        coalesce(bool_or(was.publish.recorded_at > publish.recorded_at
+            OR was.publish.newest_event > coalesce(publish.newest_event, '-infinity')), false),
+        count(publish) - count(was.publish),
+        count(*) FILTER (failed) - count(*) FILTER (was.failed),
+        count(*) FILTER (refused) - count(*) FILTER (was.refused),
+        max(publish.recorded_at), max(publish.newest_event),
+        max(partition) FILTER (publish IS NOT NULL),
+        arg_max(publish, partition) FILTER (publish IS NOT NULL),
+        {_MORE}
+    FROM _metrics_moved GROUP BY 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +93,7 @@ class Totals:
     rows: Rows = Rows()
     bytes: int = 0
     seconds: float = 0.0
-    last_failure: datetime | None = None
+    last_failure: float | None = None
 
     @property
     def version(self) -> int:
@@ -93,20 +116,63 @@ class Standing:
         newest_seconds: What that took.
         newest_rows: What became of its rows.
         newest_broken: Its rows by broken rule.
-        newest_event: The newest event time of all published rows (UTC); None: not known.
+        newest_event: The newest event time of all published rows; None: not known.
     """
 
-    published: int
-    failed: int
-    refused: int
-    rows: Rows
-    last_publish: datetime | None
-    newest: str | None
-    newest_publish: datetime | None
-    newest_seconds: float
-    newest_rows: Rows
-    newest_broken: Mapping[str, int]
-    newest_event: datetime | None
+    published: int = 0
+    failed: int = 0
+    refused: int = 0
+    rows: Rows = Rows()
+    last_publish: float | None = None
+    newest: str | None = None
+    newest_publish: float | None = None
+    newest_seconds: float = 0.0
+    newest_rows: Rows = Rows()
+    newest_broken: Mapping[str, int] = field(default_factory=dict)
+    newest_event: float | None = None
+
+    def moved(
+        self,
+        published: int,
+        failed: int,
+        refused: int,
+        last_publish: float | None,
+        newest_event: float | None,
+        newest: str | None,
+        publish: Mapping[str, Any] | None,
+        *rows: int,
+    ) -> Standing:
+        """Where it stands when some of its partitions have moved.
+
+        Args:
+            published: How many more of them are published.
+            failed: How many more have failed.
+            refused: How many more were refused.
+            last_publish: When the newest publish of them was recorded.
+            newest_event: The newest event time of them.
+            newest: The newest of them that is published.
+            publish: Its publish.
+            *rows: How many more rows there are of each outcome.
+        """
+        told = replace(
+            self,
+            published=self.published + published,
+            failed=self.failed + failed,
+            refused=self.refused + refused,
+            rows=self.rows + Rows(*map(int, rows)),
+            last_publish=_later(self.last_publish, last_publish),
+            newest_event=_later(self.newest_event, newest_event),
+        )
+        if newest is None or publish is None or newest < (self.newest or newest):
+            return told
+        return replace(
+            told,
+            newest=newest,
+            newest_publish=publish["recorded_at"],
+            newest_seconds=publish["seconds"],
+            newest_rows=Rows(*(int(publish[name]) for name in _OUTCOMES)),
+            newest_broken=json.loads(publish["broken"]),
+        )
 
 
 class LedgerBook:
@@ -136,26 +202,24 @@ class LedgerBook:
         """Forget everything: it is another lake, or another engine."""
         self.totals, self.standing = {}, {}
         self._opening, self._snapshot = view.opening, -1
+        publish = ", ".join(f"{name} {sql_type}" for name, sql_type in _OF_PUBLISH.items())
         view.connection.execute(
-            """
+            f"""
             CREATE OR REPLACE TEMP TABLE _metrics_partitions (
-                asset VARCHAR, partition VARCHAR, status VARCHAR, refused BOOLEAN,
-                extracted BIGINT, cleaned BIGINT, quarantined BIGINT, deduplicated BIGINT,
-                bytes BIGINT, seconds DOUBLE, broken VARCHAR, recorded_at TIMESTAMPTZ,
-                newest_event TIMESTAMP,
-                PRIMARY KEY (asset, partition)
+                asset VARCHAR, partition VARCHAR, failed BOOLEAN, refused BOOLEAN,
+                publish STRUCT({publish}), PRIMARY KEY (asset, partition)
             )
             """
         )
 
     def _add(self, view: View) -> None:
         """Add what came since the last look."""
-        execute = view.connection.execute
-        found = execute(
+        found = view.connection.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE _metrics_new AS
             SELECT asset, partition, status, stopped_by = {quote_literal(UPSTREAM)} AS refused,
-                   {", ".join(_OF_PUBLISH)},
+                   {", ".join(_OUTCOMES)}, bytes, seconds, CAST(broken AS VARCHAR) AS broken,
+                   epoch(recorded_at) AS recorded_at, epoch(newest_event) AS newest_event,
                    struct_pack(snapshot := snapshot_id, number := rowid) AS place
             FROM {_with_events(view.connection)}
             WHERE snapshot_id > {self._snapshot} AND snapshot_id <= {view.snapshot}
@@ -163,33 +227,16 @@ class LedgerBook:
         ).fetchone()
         if found == (0,):
             return
-        self._add_totals(view)
-        told = ", ".join(f"{name} := {name}" for name in _OF_PUBLISH)
-        kept = [f"{name} = coalesce(excluded.{name}, {name})" for name in _OF_PUBLISH]
-        # One look for the newest row and one for the newest publish, each for all its columns.
-        execute(
-            f"""
-            INSERT INTO _metrics_partitions
-            SELECT asset, partition, newest.status, newest.refused,
-                   {", ".join(f"publish.{name}" for name in _OF_PUBLISH)}
-            FROM (
-                SELECT asset, partition,
-                       arg_max(struct_pack(status := status, refused := refused), place) AS newest,
-                       arg_max(struct_pack({told}), place) FILTER ({_PUBLISHED}) AS publish
-                FROM _metrics_new GROUP BY 1, 2
-            )
-            ON CONFLICT DO UPDATE SET status = excluded.status, refused = excluded.refused,
-                {", ".join(kept)}
-            """
-        )
-        self.standing |= _standing(view)
-        execute("DROP TABLE _metrics_new")
+        self._add_totals(view.connection)
+        _move_partitions(view.connection)
+        self._add_standing(view.connection)
+        view.connection.execute("DROP TABLE _metrics_new; DROP TABLE _metrics_moved")
 
-    def _add_totals(self, view: View) -> None:
+    def _add_totals(self, connection: Connection) -> None:
         # An attempt that left everything as it was repeats the figures of the publish.
         did = f"status <> {quote_literal(Status.UNCHANGED)}"
         rows = ", ".join(f"coalesce(sum({name}) FILTER ({_PUBLISHED}), 0)" for name in _OUTCOMES)
-        for asset, status, attempts, size, seconds, last, *outcomes in view.connection.execute(
+        for asset, status, attempts, size, seconds, last, *outcomes in connection.execute(
             f"""
             SELECT asset, status, count(*), coalesce(sum(bytes) FILTER ({did}), 0),
                    coalesce(sum(seconds) FILTER ({did}), 0), max(recorded_at), {rows}
@@ -202,7 +249,55 @@ class LedgerBook:
             told.seconds += float(seconds)
             told.rows += Rows(*map(int, outcomes))
             if status == Status.FAILED:
-                told.last_failure = max(last, told.last_failure or last)
+                told.last_failure = _later(told.last_failure, last)
+
+    def _add_standing(self, connection: Connection) -> None:
+        taken_back = []
+        for asset, fell, *moved in connection.execute(_MOVES).fetchall():
+            self.standing[asset] = self.standing.get(asset, Standing()).moved(*moved)
+            if fell:
+                taken_back.append(asset)
+        if not taken_back:
+            return
+        # The latest moment was that of a publish that stands no more: it is looked up.
+        for asset, last, event in connection.execute(
+            "SELECT asset, max(publish.recorded_at), max(publish.newest_event) "
+            f"FROM _metrics_partitions WHERE asset IN {literal_list(taken_back)} GROUP BY 1"
+        ).fetchall():
+            told = self.standing[asset]
+            self.standing[asset] = replace(told, last_publish=last, newest_event=event)
+
+
+def _move_partitions(connection: Connection) -> None:
+    """Bring each partition to where it stands; what moved, and from where, is kept beside."""
+    told = ", ".join(f"{name} := {name}" for name in _OF_PUBLISH)
+    failed = f"status = {quote_literal(Status.FAILED)}"
+    # One look for the newest attempt and one for the newest publish, each for all its columns.
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE _metrics_moved AS
+        SELECT asset, partition, newest.failed, newest.refused,
+               coalesce(newest_publish, was.publish) AS publish,
+               struct_pack(failed := was.failed, refused := was.refused, publish := was.publish)
+                   AS was
+        FROM (
+            SELECT asset, partition,
+                   arg_max(struct_pack(failed := {failed} AND NOT refused,
+                                       refused := {failed} AND refused), place) AS newest,
+                   arg_max(struct_pack({told}), place) FILTER ({_PUBLISHED}) AS newest_publish
+            FROM _metrics_new GROUP BY 1, 2
+        )
+        LEFT JOIN _metrics_partitions AS was USING (asset, partition)
+        """
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO _metrics_partitions "
+        "SELECT asset, partition, failed, refused, publish FROM _metrics_moved"
+    )
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)
 
 
 def _with_events(connection: Connection) -> str:
@@ -211,49 +306,3 @@ def _with_events(connection: Connection) -> str:
     if ("newest_event",) in columns:
         return LEDGER
     return f"(SELECT *, snapshot_id, rowid, NULL::TIMESTAMP AS newest_event FROM {LEDGER})"
-
-
-def _standing(view: View) -> dict[str, Standing]:
-    """Where the assets stand that something new came of."""
-    # A partition that was never published has no time of a publish: it is no newest one.
-    published = "FILTER (recorded_at IS NOT NULL)"
-    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in _OUTCOMES)
-    told = ", ".join(
-        f"{name} := {name}" for name in ("recorded_at", "seconds", "broken", *_OUTCOMES)
-    )
-    found = {}
-    for (
-        asset,
-        published_count,
-        failed,
-        refused,
-        last,
-        event,
-        newest,
-        publish,
-        *counts,
-    ) in view.connection.execute(
-        f"""
-            SELECT asset, count(recorded_at),
-                   count(*) FILTER (status = {quote_literal(Status.FAILED)} AND NOT refused),
-                   count(*) FILTER (status = {quote_literal(Status.FAILED)} AND refused),
-                   max(recorded_at), max(newest_event), max(partition) {published},
-                   arg_max(struct_pack({told}), partition) {published}, {sums}
-            FROM _metrics_partitions WHERE asset IN (SELECT asset FROM _metrics_new) GROUP BY 1
-            """
-    ).fetchall():
-        there = publish or {}
-        found[str(asset)] = Standing(
-            published=published_count,
-            failed=failed,
-            refused=refused,
-            rows=Rows(*map(int, counts)),
-            last_publish=last,
-            newest=newest,
-            newest_publish=there.get("recorded_at"),
-            newest_seconds=there.get("seconds", 0.0),
-            newest_rows=Rows(*(int(there.get(name, 0)) for name in _OUTCOMES)),
-            newest_broken=json.loads(there.get("broken", "{}")),
-            newest_event=event.replace(tzinfo=UTC) if event is not None else None,
-        )
-    return found

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import dagster as dg
 
-from platform_assets.observability.metrics.dagster_tables import ended_runs, failure_reasons
+from platform_assets.observability.metrics.dagster_tables import (
+    ended_runs,
+    failure_reasons,
+    unfinished_runs,
+)
 from platform_assets.observability.metrics.declared import Kind, Metric, Reading
 
 UNFINISHED = (
@@ -99,9 +103,7 @@ class RunCollector:
         return tuple(self._readings())
 
     def _readings(self) -> Iterator[Reading]:
-        for status in UNFINISHED:
-            filters = dg.RunsFilter(statuses=[status])
-            yield RUNS.at(self._instance.get_runs_count(filters), status.value.lower())
+        yield from self._unfinished()
         self._count()
         for ending in ENDED.values():
             yield ENDED_RUNS.at(self._ended[ending], ending)
@@ -109,7 +111,6 @@ class RunCollector:
             yield FAILURES.at(self._reasons[reason], reason)
         if self._last_success is not None:
             yield LAST_SUCCESS.at(self._last_success.timestamp())
-        yield from self._oldest()
         for name, heartbeat in self._instance.get_daemon_heartbeats().items():
             yield HEARTBEAT.at(heartbeat.timestamp, name)
 
@@ -125,15 +126,14 @@ class RunCollector:
         self._last_success = found.last_success or self._last_success
         self._cursor = found.cursor
 
-    def _oldest(self) -> Iterator[Reading]:
-        for record in self._first(dg.DagsterRunStatus.QUEUED, "create_timestamp"):
-            yield OLDEST_QUEUED.at(record.create_timestamp.replace(tzinfo=UTC).timestamp())
-        for record in self._first(dg.DagsterRunStatus.STARTED, "start_time"):
-            if record.start_time is not None:
-                yield OLDEST_STARTED.at(record.start_time)
-
-    def _first(self, status: dg.DagsterRunStatus, order: str) -> list[dg.RunRecord]:
-        filters = dg.RunsFilter(statuses=[status])
-        return list(
-            self._instance.get_run_records(filters, limit=1, order_by=order, ascending=True)
-        )
+    def _unfinished(self) -> Iterator[Reading]:
+        found = unfinished_runs(self._instance, UNFINISHED)
+        for status in UNFINISHED:
+            count = found[status].count if status in found else 0
+            yield RUNS.at(count, status.value.lower())
+        queued = found.get(dg.DagsterRunStatus.QUEUED)
+        if queued is not None:
+            yield OLDEST_QUEUED.at(queued.made.timestamp())
+        started = found.get(dg.DagsterRunStatus.STARTED)
+        if started is not None and started.started is not None:
+            yield OLDEST_STARTED.at(started.started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import urllib.error
@@ -149,6 +150,17 @@ def test_the_text_is_that_of_prometheus_client(told: list[tuple[str, float]]) ->
         return [line for line in page.split(b"\n") if b"duration_seconds" not in line]
 
     assert steady(ours) == steady(theirs)
+
+
+def test_what_is_there_before_the_first_scrape_is_no_garbage_to_look_for() -> None:
+    collector, before = Told(), gc.get_freeze_count()
+    with exporting(collector) as exporter:
+        try:
+            exporter.warm_up()
+            assert collector.asked > 0
+            assert gc.get_freeze_count() > before
+        finally:
+            gc.unfreeze()
 
 
 def test_registering_asks_for_nothing() -> None:
