@@ -201,7 +201,8 @@ def _judge_and_publish(
         if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
-            with overlay.corrected(step, [each.key for each in batch]) as own:
+            judging = replace(step, raw_columns=standing.raw_columns)
+            with overlay.corrected(judging, [each.key for each in batch]) as own:
                 return _publish_judged(own, asset, batch, standing, since, started)
         except _MovedError:
             continue
