@@ -30,19 +30,20 @@ from platform_assets.warehouse.tables import CORRECTIONS
 
 
 @contextmanager
-def corrected(step: Step, partitions: Sequence[str]) -> Iterator[Step]:
+def corrected(step: Step, partitions: Sequence[str], *, written: bool = False) -> Iterator[Step]:
     """Read raw rows with their corrections, as long as the block lasts.
 
     Args:
         step: What to work on and with.
         partitions: The partitions that are judged. Of a dataset with versions, rows of other
             partitions decide too: all its corrections count.
+        written: Whether the open transaction has written corrections.
 
     Yields:
         The step that reads them so; the same one where there is nothing to read otherwise.
     """
     within = _within(step, partitions)
-    names = corrections.corrected_columns(step.lake, step.dataset.name, within)
+    names = corrections.corrected_columns(step.lake, step.dataset.name, within, written=written)
     if not names:
         yield step
         return
