@@ -32,8 +32,11 @@ def due(
         Entries of the partitions that are left as they are, or refused; and the others by the load
         after which their versions are new (None: all of them are).
     """
-    raw, refused = refusals(step, asset, partitions)
-    standing = ledger.judged(step.lake, asset, partitions)
+    upstream = f"raw/{step.dataset.name}"
+    # Nothing is upstream of raw rows that could have them refused unseen.
+    newest = ledger.judged_of(step.lake, [upstream, asset], partitions)
+    raw, refused = refusals(step, asset, partitions, newest[upstream])
+    standing = newest[asset]
     rolled_back = hold.among(step.lake, asset, standing)
     moved = moved_references(step, standing)
     corrected = corrections.digests(step.lake, step.dataset.name, partitions)
