@@ -310,7 +310,7 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
 
     def work(connection: Connection) -> None:
         entries.clear()
-        if cursors.current(connection, name).load != load.cursor.load:
+        if cursors.last_load(connection, name) != load.cursor.load:
             raise SourceError(
                 "Another run has loaded the same changes meanwhile",
                 where=f"dataset {name}",
