@@ -12,8 +12,7 @@ day that the dataset does not have, such as today, waits in the raw table for th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,7 +60,7 @@ from platform_assets.sql import quote_literal
 from platform_assets.warehouse import cursors, ledger, stage, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.cursors import Cursor
-from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.lake import Connection, in_transaction, one_state
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.stage import Stage
@@ -100,8 +99,9 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
     """
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
-    cursor = cursors.current(step.lake, step.dataset.name)
-    standing = ledger.published(step.lake, asset)
+    with one_state(step.lake):
+        cursor = cursors.current(step.lake, step.dataset.name)
+        standing = ledger.published(step.lake, asset)
     load = Load(
         asset=asset,
         number=cursor.load + 1,
@@ -220,7 +220,7 @@ def _read(step: Step, load: Load, file: Path) -> _Read:
         with source.reading(step.access, request_of(step, load)) as changes:
             judged = _judge(step, load, changes.columns)
             held = align_raw(step, changes.columns, (*PROVENANCE, *CHANGE))
-            with _one_state(step.lake):
+            with one_state(step.lake):
                 rows = stage.write(step.lake, file, *_select(step, load, changes, held, judged))
                 ended = changes.ended(rows.relation)
         return _Read(changes, rows, ended, judged)
@@ -237,18 +237,6 @@ def _judge(step: Step, load: Load, columns: tuple[SourceColumn, ...]) -> Judged:
         in_transaction(step.lake, lambda con, key=key: judged.record(con, {key: 0}))  # type: ignore[misc] # mypy cannot infer a lambda with a default
         raise error
     return judged
-
-
-@contextmanager
-def _one_state(connection: Connection) -> Iterator[None]:
-    """A transaction that reads: every query in it sees one state of the source."""
-    connection.execute("BEGIN TRANSACTION")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _select(
@@ -322,7 +310,7 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
 
     def work(connection: Connection) -> None:
         entries.clear()
-        if cursors.current(connection, name).load != load.cursor.load:
+        if cursors.last_load(connection, name) != load.cursor.load:
             raise SourceError(
                 "Another run has loaded the same changes meanwhile",
                 where=f"dataset {name}",

@@ -10,7 +10,6 @@ together cost a fraction of laying out all typed rows in between.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,15 +19,15 @@ from platform_assets.errors import PartitionError, PublishError
 from platform_assets.observability.traces import span
 from platform_assets.pipeline import gates, history, overlay, versions
 from platform_assets.pipeline.contract_plan import follow_contract
+from platform_assets.pipeline.due import due, fingerprint
 from platform_assets.pipeline.gates import CONTRACT, ENGINE
 from platform_assets.pipeline.judging import Judgement, Scope, judge, row_key
-from platform_assets.pipeline.merging import Waiting, by_since, can_still_merge, onto
+from platform_assets.pipeline.merging import Waiting, can_still_merge, onto
 from platform_assets.pipeline.noticing import Noticed, OddError, notice
 from platform_assets.pipeline.reconcile import UnreconciledError, unreconciled
 from platform_assets.pipeline.standing import (
     Standing,
     has_moved,
-    moved_references,
     standing_of,
 )
 from platform_assets.pipeline.steps import (
@@ -43,11 +42,10 @@ from platform_assets.pipeline.steps import (
     with_seconds,
 )
 from platform_assets.pipeline.temporary import CARRIED
-from platform_assets.pipeline.upstream import refusals
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import corrections, hold, ledger, quarantine, tables, threads
+from platform_assets.warehouse import ledger, quarantine, tables, threads
 from platform_assets.warehouse.compaction import compact
-from platform_assets.warehouse.lake import Connection
+from platform_assets.warehouse.lake import Connection, one_state
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.newest import newest_events
 from platform_assets.warehouse.publish import Publish, count_rows, in_partitions, publish
@@ -95,42 +93,16 @@ def clean(step: Step, partitions: Sequence[str]) -> BatchReport:
         history.ensure(step)
     except PublishError as error:
         return _refused(step, asset, partitions, error)
-    entries: dict[str, LedgerEntry] = {}
-    raw, refused = refusals(step, asset, partitions)
-    standing = ledger.judged(step.lake, asset, partitions)
-    rolled_back = hold.among(step.lake, asset, standing)
-    moved = moved_references(step, standing)
-    corrected = corrections.digests(step.lake, name, partitions)
-    # An old version that was given another key may decide over a new one.
-    unmergeable = step.force or overlay.changes_keys(step)
-    waiting, idle = [], []
-    for key in partitions:
-        if key in refused:
-            idle.append(refused[key])
-            continue
-        fingerprint = _fingerprint(step, raw[key], corrected)
-        last = standing.get(key)
-        same = (
-            last is not None
-            and last.status is Status.PUBLISHED
-            and last.input_fingerprint == fingerprint
-            and key not in moved
-        )
-        if last is not None and same and not step.force:
-            idle.append(ledger.unchanged(last, step.run_id))
-        elif hold.holds(rolled_back.get(key), fingerprint) and not step.force:
-            idle.append(ledger.unchanged(rolled_back[key], step.run_id))
-        else:
-            mergeable = last if not unmergeable and key not in moved else None
-            waiting.append(Waiting(raw[key], fingerprint, mergeable))
+    with one_state(step.lake):
+        idle, groups = due(step, asset, partitions)
     record_alone(step, idle)
-    entries.update((entry.partition, entry) for entry in idle)
-    for since, group in by_since(step, waiting).items():
+    entries = {entry.partition: entry for entry in idle}
+    for since, group in groups.items():
         for batch in batches(group, lambda each: each.raw.bytes, step.batch_bytes):
             threads.use_all(step.lake, sum(each.raw.bytes for each in batch))
             for entry in _clean_batch(step, asset, batch, since):
                 entries[entry.partition] = entry
-    if waiting:
+    if groups:
         compact(step.lake, asset, *([f"history/{name}"] if step.dataset.history else []))
     return traced(BatchReport(asset, {key: entries[key] for key in partitions}), name)
 
@@ -145,27 +117,6 @@ def _refused(step: Step, asset: str, partitions: Sequence[str], error: PublishEr
     return traced(
         BatchReport(asset, {entry.partition: entry for entry in stopped}), step.dataset.name
     )
-
-
-def _fingerprint(step: Step, raw: LedgerEntry, corrected: Mapping[str, str]) -> str:
-    """What the cleaned rows depend on beyond the code."""
-    demands = (
-        step.dataset.compiled.version,
-        str(step.dataset.max_bad_share),
-        step.key_version,
-        *gates.demands(step.dataset),
-        # One that is asked for later makes all partitions due, and is made of all versions.
-        *(("history",) if step.dataset.history else ()),
-        *((step.dataset.deletes,) if step.dataset.marks_deletes else ()),
-        *((corrected[raw.partition],) if raw.partition in corrected else ()),
-    )
-    if step.dataset.has_versions:
-        return f"{_digest(*demands)}@{raw.input_fingerprint}"
-    return _digest(raw.input_fingerprint, *demands)
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
 def _clean_batch(
@@ -193,15 +144,17 @@ def _judge_and_publish(
     step: Step, asset: str, batch: Sequence[Waiting], since: int | None, started: float
 ) -> list[LedgerEntry]:
     for _ in range(JUDGEMENTS):
-        standing = standing_of(step, [each.key for each in batch])
+        with one_state(step.lake):
+            standing = standing_of(step, [each.key for each in batch])
         raw, corrected = standing.raw, standing.corrections
         batch = [
-            Waiting(raw[e.key], _fingerprint(step, raw[e.key], corrected), e.last) for e in batch
+            Waiting(raw[e.key], fingerprint(step, raw[e.key], corrected), e.last) for e in batch
         ]
         if since is not None and not can_still_merge(standing.cleaned, batch, since):
             since = None
         try:
-            with overlay.corrected(step, [each.key for each in batch]) as own:
+            judging = replace(step, raw_columns=standing.raw_columns)
+            with overlay.corrected(judging, [each.key for each in batch]) as own:
                 return _publish_judged(own, asset, batch, standing, since, started)
         except _MovedError:
             continue

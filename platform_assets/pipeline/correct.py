@@ -341,7 +341,7 @@ def _touch(step: Step, action_id: str) -> None:
     if not (step.dataset.has_versions and step.dataset.compiled.key):
         return
     key, raw = versions.key_sql(step), tables.raw_table(step.dataset.name)
-    with overlay.corrected(step, ()) as own:
+    with overlay.corrected(step, (), written=True) as own:
         if not own.corrected:
             return
         step.lake.execute(

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from platform_assets.observability.traces import span
 from platform_assets.pipeline import across, versions
-from platform_assets.pipeline.raw_table import source_types
+from platform_assets.pipeline.raw_table import raw_columns, source_types
 from platform_assets.pipeline.steps import Step
 from platform_assets.pipeline.temporary import (
     CARRIED,
@@ -162,7 +162,6 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
             f"FROM {VERDICTS}) GROUP BY ALL ORDER BY ALL"
         ).fetchall():
             broken.setdefault(str(key), {})[str(rule)] = int(rows)
-        described = lake.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall()
         yield Judgement(
             step=step,
             scope=scope,
@@ -172,7 +171,7 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
                 )
                 for key in partitions
             },
-            raw_columns=[n for (n,) in described if n not in PLATFORM_COLUMNS],
+            raw_columns=[name for name in raw_columns(step) if name not in PLATFORM_COLUMNS],
             condition=condition,
         )
     finally:

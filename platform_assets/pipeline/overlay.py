@@ -17,11 +17,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from platform_assets.pipeline.raw_table import raw_columns
 from platform_assets.pipeline.steps import Step
 from platform_assets.pipeline.temporary import CORRECTED, CORRECTED_ROWS
 from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN, PLATFORM_COLUMNS
 from platform_assets.sql import quote_identifier
-from platform_assets.warehouse import corrections, migrate, tables
+from platform_assets.warehouse import corrections, tables
 from platform_assets.warehouse.publish import in_partitions
 from platform_assets.warehouse.quarantine import FILES, SCATTERED, drop_numbers, number_rows
 from platform_assets.warehouse.row_json import content_sql, from_text, pointer
@@ -29,19 +30,20 @@ from platform_assets.warehouse.tables import CORRECTIONS
 
 
 @contextmanager
-def corrected(step: Step, partitions: Sequence[str]) -> Iterator[Step]:
+def corrected(step: Step, partitions: Sequence[str], *, written: bool = False) -> Iterator[Step]:
     """Read raw rows with their corrections, as long as the block lasts.
 
     Args:
         step: What to work on and with.
         partitions: The partitions that are judged. Of a dataset with versions, rows of other
             partitions decide too: all its corrections count.
+        written: Whether the open transaction has written corrections.
 
     Yields:
         The step that reads them so; the same one where there is nothing to read otherwise.
     """
     within = _within(step, partitions)
-    names = corrections.corrected_columns(step.lake, step.dataset.name, within)
+    names = corrections.corrected_columns(step.lake, step.dataset.name, within, written=written)
     if not names:
         yield step
         return
@@ -81,7 +83,7 @@ def _lay_out(step: Step, names: Sequence[str], within: Sequence[str] | None) -> 
     """Find the raw rows that corrections are of, and make the view over them."""
     name = step.dataset.name
     raw = tables.raw_table(name)
-    types = migrate.table_columns(step.lake, raw)
+    types = raw_columns(step)
     own = [column for column in types if column not in PLATFORM_COLUMNS]
     # A column that the source no longer has under this name cannot be corrected any more.
     changed = [column for column in names if column in own]

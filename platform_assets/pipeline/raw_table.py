@@ -80,7 +80,7 @@ def align_raw(
         migrate.rewrite_in_order(
             step.lake, table, {name: f"CAST({quote_identifier(name)} AS VARCHAR)" for name in text}
         )
-    return migrate.table_columns(step.lake, table)
+    return migrate.table_columns(step.lake, table) if added or wider or text else held
 
 
 def _may_become_text(step: Step, column: SourceColumn, held: str) -> None:
@@ -207,7 +207,11 @@ def _or_default(
     return f"CASE {cases} ELSE {value} END"
 
 
+def raw_columns(step: Step) -> Mapping[str, str]:
+    """Name and SQL type of the raw table's columns, as a judgement has found them."""
+    return step.raw_columns or migrate.table_columns(step.lake, tables.raw_table(step.dataset.name))
+
+
 def source_types(step: Step) -> dict[str, str]:
     """The raw table's types by lower-case name: those of the source."""
-    held = migrate.table_columns(step.lake, tables.raw_table(step.dataset.name))
-    return {name.lower(): sql_type for name, sql_type in held.items()}
+    return {name.lower(): sql_type for name, sql_type in raw_columns(step).items()}

@@ -56,6 +56,8 @@ class Step:
         batch_bytes: Bytes of source per transaction.
         key_version: Changes with the key of the keyed hash, whose values it makes other ones.
         corrected: The view that stands for the raw table while rows of it have corrections.
+        raw_columns: The raw table's columns as a judgement has found them: it is made again where
+            they are other ones at its commit (``standing``). Empty: whoever needs them asks.
     """
 
     dataset: Dataset
@@ -67,6 +69,7 @@ class Step:
     batch_bytes: int = DEFAULT_BATCH_BYTES
     key_version: str = ""
     corrected: str = ""
+    raw_columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def raw_rows(self) -> str:

@@ -10,7 +10,7 @@ follows, and is judged again once they are published anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from platform_assets.errors import PartitionError
@@ -22,7 +22,7 @@ RAW_MISSING = "raw_missing"
 
 
 def refusals(
-    step: Step, asset: str, partitions: Sequence[str]
+    step: Step, asset: str, partitions: Sequence[str], newest: Mapping[str, LedgerEntry]
 ) -> tuple[dict[str, LedgerEntry], dict[str, LedgerEntry]]:
     """The raw rows that partitions stand at, and the partitions that cannot be judged.
 
@@ -30,17 +30,17 @@ def refusals(
         step: What is worked on.
         asset: The asset that is to be made.
         partitions: The partitions' keys.
+        newest: The newest publish or failure of each raw partition.
 
     Returns:
         The publish of each raw partition; and failed entries of those that are refused.
     """
     upstream = f"raw/{step.dataset.name}"
-    raw = ledger.latest(step.lake, upstream, partitions, (Status.PUBLISHED, Status.FAILED))
-    # Most often nothing failed, and one question answers all.
-    doubtful = [k for k in partitions if k not in raw or raw[k].status is Status.FAILED]
+    # Most often nothing failed, and nothing more is asked.
+    doubtful = [k for k in partitions if k not in newest or newest[k].status is Status.FAILED]
+    raw = {k: e for k, e in newest.items() if e.status is Status.PUBLISHED}
     if not doubtful:
         return raw, {}
-    raw = {k: e for k, e in raw.items() if e.status is Status.PUBLISHED}
     raw |= ledger.published(step.lake, upstream, doubtful)
     shut = gate.refused_by(
         gate.closed(step.lake, upstream, doubtful), step.dataset.on_failed_upstream

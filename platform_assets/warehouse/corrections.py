@@ -120,7 +120,11 @@ def digests(connection: Connection, dataset: str, partitions: Sequence[str]) -> 
 
 
 def corrected_columns(
-    connection: Connection, dataset: str, partitions: Sequence[str] | None = None
+    connection: Connection,
+    dataset: str,
+    partitions: Sequence[str] | None = None,
+    *,
+    written: bool = False,
 ) -> list[str]:
     """The columns that corrections in force change, by the source's names; empty: there are none.
 
@@ -128,9 +132,9 @@ def corrected_columns(
         connection: An open lake.
         dataset: The dataset.
         partitions: Only of rows in these; None: in all.
+        written: Whether the open transaction has written some, which may be the first ones.
     """
-    # Asked of the table itself: this transaction may have written the first ones.
-    if connection.execute(f"SELECT 1 FROM {CORRECTIONS} LIMIT 1").fetchone() is None:
+    if not written and not any_recorded(connection):
         return []
     rows = connection.execute(
         f"SELECT DISTINCT unnest(json_keys(corrected_row)) AS name FROM {CORRECTIONS} "

@@ -33,14 +33,25 @@ def current(connection: Connection, dataset: str) -> Cursor:
         connection: An open lake.
         dataset: The dataset's name.
     """
-    own = f"FROM {CURSORS} WHERE {after_scan('dataset')} = {quote_literal(dataset)}"
-    # Of all loads only their numbers are read: a position may be long.
-    newest = connection.execute(f"SELECT max(load) {own}").fetchone()
-    if newest is None or newest[0] is None:
-        return Cursor()
-    load = int(newest[0])
-    row = connection.execute(f"SELECT position {own} AND load = {load}").fetchone()
-    return Cursor(load, str(row[0])) if row else Cursor()
+    row = connection.execute(f"SELECT max(load), max_by(position, load) {_own(dataset)}").fetchone()
+    return Cursor() if row is None or row[0] is None else Cursor(int(row[0]), str(row[1]))
+
+
+def last_load(connection: Connection, dataset: str) -> int:
+    """Number of the last load of a dataset; 0: nothing was loaded.
+
+    Positions, which may be long, are not read.
+
+    Args:
+        connection: An open lake.
+        dataset: The dataset's name.
+    """
+    row = connection.execute(f"SELECT max(load) {_own(dataset)}").fetchone()
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
+def _own(dataset: str) -> str:
+    return f"FROM {CURSORS} WHERE {after_scan('dataset')} = {quote_literal(dataset)}"
 
 
 def record(connection: Connection, dataset: str, cursor: Cursor, run_id: str) -> None:

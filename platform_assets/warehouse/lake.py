@@ -214,6 +214,25 @@ def _rollback(connection: Connection) -> None:
         return
 
 
+@contextmanager
+def one_state(connection: Connection) -> Iterator[None]:
+    """A transaction that only reads: every query in it sees one state of the lake, and of a source.
+
+    A question that is asked by itself begins a transaction in the catalog by itself, which takes
+    longer than many an answer. Temporary tables may be made; those of a block that fails are gone.
+
+    Args:
+        connection: An open lake, outside of a transaction.
+    """
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        _rollback(connection)
+        raise
+    connection.execute("COMMIT")
+
+
 def in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
     """Run ``work`` in one transaction; where another writer came first, all of it again.
 

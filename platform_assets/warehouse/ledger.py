@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import pyarrow as pa
 
@@ -160,23 +161,29 @@ def _as_stored(value: object) -> object:
 
 
 def _fetch(connection: Connection, where: str, statuses: Sequence[Status]) -> list[LedgerEntry]:
-    columns = ", ".join(_STORED)
-    return _entries(
-        connection,
+    """The newest entry of each partition of each asset; in half the time of a window."""
+    rows = connection.execute(
         f"""
-        SELECT {columns}, snapshot_id FROM (
-            SELECT *, snapshot_id, row_number() OVER (
-                PARTITION BY asset, partition ORDER BY snapshot_id DESC, rowid DESC) AS newest
-            FROM {LEDGER}
-            WHERE ({where}) AND {after_scan("status")} IN {literal_list(statuses)}
-        ) WHERE newest = 1 ORDER BY asset, partition
-        """,
-    )
+        SELECT max_by(({", ".join(_STORED)}, snapshot_id), (snapshot_id, rowid)) FROM {LEDGER}
+        WHERE ({where}) AND {after_scan("status")} IN {literal_list(statuses)}
+        GROUP BY asset, partition ORDER BY asset, partition
+        """
+    ).fetchall()
+    return _entries([row for (row,) in rows])
 
 
-def _entries(connection: Connection, query: str) -> list[LedgerEntry]:
+def _fetch_all(connection: Connection, where: str) -> list[LedgerEntry]:
+    """Every publish, oldest first."""
+    rows = connection.execute(
+        f"SELECT {', '.join(_STORED)}, snapshot_id FROM {LEDGER} "
+        f"WHERE {where} AND {after_scan('status')} = 'published' ORDER BY snapshot_id, rowid"
+    ).fetchall()
+    return _entries(rows)
+
+
+def _entries(rows: Sequence[tuple[Any, ...]]) -> list[LedgerEntry]:
     entries = []
-    for row in connection.execute(query).fetchall():
+    for row in rows:
         values = dict(zip((*_STORED, "snapshot"), row, strict=True))
         values["status"] = Status(values["status"])
         values["broken"] = json.loads(values["broken"])
@@ -223,12 +230,7 @@ def publishes(connection: Connection, asset: str, partition: str) -> list[Ledger
         asset: The asset's key.
         partition: The partition's key.
     """
-    return _entries(
-        connection,
-        f"SELECT {', '.join(_STORED)}, snapshot_id FROM {LEDGER} "
-        f"WHERE {_of([asset], [partition])} AND {after_scan('status')} = 'published' "
-        "ORDER BY snapshot_id, rowid",
-    )
+    return _fetch_all(connection, _of([asset], [partition]))
 
 
 def all_publishes(connection: Connection, asset: str) -> list[LedgerEntry]:
@@ -238,12 +240,7 @@ def all_publishes(connection: Connection, asset: str) -> list[LedgerEntry]:
         connection: An open lake.
         asset: The asset's key.
     """
-    return _entries(
-        connection,
-        f"SELECT {', '.join(_STORED)}, snapshot_id FROM {LEDGER} "
-        f"WHERE asset = {quote_literal(asset)} AND {after_scan('status')} = 'published' "
-        "ORDER BY snapshot_id, rowid",
-    )
+    return _fetch_all(connection, f"asset = {quote_literal(asset)}")
 
 
 def published(
@@ -261,14 +258,40 @@ def judged(
     A refusal for what is upstream is none: nothing was looked at, and what stood still stands.
     """
     where = f"asset = {quote_literal(asset)}" if partitions is None else _of([asset], partitions)
-    return {
-        entry.partition: entry
-        for entry in _fetch(
-            connection,
-            f"{where} AND {after_scan('stopped_by')} <> {quote_literal(UPSTREAM)}",
-            (Status.PUBLISHED, Status.FAILED),
-        )
-    }
+    return {entry.partition: entry for entry in _fetch_judged(connection, where)}
+
+
+def judged_of(
+    connection: Connection, assets: Sequence[str], partitions: Sequence[str]
+) -> dict[str, dict[str, LedgerEntry]]:
+    """As ``judged``, of partitions of several assets, by one question.
+
+    Args:
+        connection: An open lake.
+        assets: The assets' keys.
+        partitions: The partitions' keys.
+
+    Returns:
+        Entries by partition, by asset.
+    """
+    return _by_asset(assets, _fetch_judged(connection, _of(assets, partitions)))
+
+
+def _fetch_judged(connection: Connection, where: str) -> list[LedgerEntry]:
+    return _fetch(
+        connection,
+        f"{where} AND {after_scan('stopped_by')} <> {quote_literal(UPSTREAM)}",
+        (Status.PUBLISHED, Status.FAILED),
+    )
+
+
+def _by_asset(
+    assets: Sequence[str], entries: Sequence[LedgerEntry]
+) -> dict[str, dict[str, LedgerEntry]]:
+    found: dict[str, dict[str, LedgerEntry]] = {asset: {} for asset in assets}
+    for entry in entries:
+        found[entry.asset][entry.partition] = entry
+    return found
 
 
 def standing_of(
@@ -284,11 +307,8 @@ def standing_of(
     Returns:
         Entries by partition, by asset.
     """
-    where = _of(assets, partitions)
-    found: dict[str, dict[str, LedgerEntry]] = {asset: {} for asset in assets}
-    for entry in _fetch(connection, where, (Status.PUBLISHED,)):
-        found[entry.asset][entry.partition] = entry
-    return found
+    entries = _fetch(connection, _of(assets, partitions), (Status.PUBLISHED,))
+    return _by_asset(assets, entries)
 
 
 def told_in(connection: Connection, run_id: str, asset: str) -> dict[str, LedgerEntry]:

@@ -80,9 +80,9 @@ def publish(
     Raises:
         PublishError: The staged columns are not the table's.
     """
-    _same_columns(connection, staged)
 
     def work(con: Connection) -> dict[str, int]:
+        _same_columns(con, staged)
         with span(staged.writing) as writing:
             rows, removed = _replace(con, staged)
             writing.set(rows=sum(rows.values()))

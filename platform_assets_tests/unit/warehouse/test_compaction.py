@@ -124,6 +124,8 @@ def test_daily_work_does_not_pile_up_files(site: Site, monkeypatch: pytest.Monke
 def test_cursors_stay_few_files_too(lake: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "INLINED_ROWS", 20)
     compact(lake)
+    assert cursors.current(lake, "things") == cursors.Cursor()
+    assert cursors.last_load(lake, "things") == 0
     for load in range(1, compaction.INLINED_ROWS + 1):
         cursor = cursors.Cursor(load, str(load))
         cursors.record(lake, "things", cursor, "a run")
@@ -131,4 +133,5 @@ def test_cursors_stay_few_files_too(lake: Connection, monkeypatch: pytest.Monkey
     assert cursors.current(lake, "things") == cursors.Cursor(
         compaction.INLINED_ROWS, str(compaction.INLINED_ROWS)
     )
+    assert cursors.last_load(lake, "things") == compaction.INLINED_ROWS
     assert "platform/cursors" not in compact(lake)

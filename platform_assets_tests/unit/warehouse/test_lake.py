@@ -19,6 +19,7 @@ from platform_assets.warehouse.lake import (
     connect,
     in_transaction,
     is_contention,
+    one_state,
 )
 from platform_assets.warehouse.tables import ensure_platform_tables
 from platform_assets_tests.support import Site
@@ -120,6 +121,28 @@ def test_it_is_closed_also_after_an_error(lake_config: LakeConfig) -> None:
 )
 def test_what_says_that_another_writer_came_first(error: Exception, contention: bool) -> None:
     assert is_contention(error) is contention
+
+
+def test_questions_that_are_asked_together_see_one_state(
+    lake: Connection, lake_config: LakeConfig
+) -> None:
+    with connect(lake_config) as other, one_state(lake):
+        assert count(lake) == []
+        other.execute("INSERT INTO lake.counted VALUES (1)")
+        assert count(lake) == []
+    assert count(lake) == [1]
+
+
+def test_a_question_that_fails_is_told_and_ends_the_state(lake: Connection) -> None:
+    def ask() -> None:
+        with one_state(lake):
+            lake.execute("CREATE TEMP TABLE laid_out AS SELECT 1 AS n")
+            lake.execute("SELECT CAST('x' AS INTEGER)")
+
+    with pytest.raises(duckdb.ConversionException):
+        ask()
+    with one_state(lake), pytest.raises(duckdb.CatalogException):
+        lake.execute("FROM laid_out")
 
 
 def test_a_transaction_is_run_again_as_a_whole(lake: Connection) -> None:
