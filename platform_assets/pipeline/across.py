@@ -32,18 +32,17 @@ def find_taken(step: Step, rule: Rule, partitions: Sequence[str], good: str) -> 
     """Add to the verdicts the rows whose value another partition has.
 
     Args:
-        step: What to work on and with; the other rules' verdicts are there.
+        step: What to work on and with, in a transaction; the other rules' verdicts are there.
         rule: The rule.
         partitions: The partitions that are judged together.
         good: A SELECT of their rows that no other rule rejects, typed, with ``_rowid``.
     """
-    try:
-        _note_values(step, rule, good)
-        _note_holders(step, rule, partitions)
-        _add_verdicts(step, rule)
-    finally:
-        for name in (VALUES, HOLDERS):
-            step.lake.execute(f"DROP TABLE IF EXISTS {name}")
+    _note_values(step, rule, good)
+    _note_holders(step, rule, partitions)
+    _add_verdicts(step, rule)
+    # Where one of these fails, the transaction that judges is rolled back, and the tables with it.
+    for name in (VALUES, HOLDERS):
+        step.lake.execute(f"DROP TABLE {name}")
 
 
 def _names(rule: Rule) -> list[str]:

@@ -43,6 +43,7 @@ class Load:
         partitions: The partitions that are asked for.
         windows: Those of them that were never loaded, and are read whole.
         started: When it began, by the clock of ``time.perf_counter``.
+        snapshot: The lake's when the cursor was read; None: nothing is to be committed.
     """
 
     asset: str
@@ -52,6 +53,7 @@ class Load:
     partitions: Sequence[str]
     windows: tuple[str, ...]
     started: float
+    snapshot: int | None = None
 
 
 def request_of(step: Step, load: Load) -> ChangeRequest:

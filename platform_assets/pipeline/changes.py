@@ -60,7 +60,12 @@ from platform_assets.sql import quote_literal
 from platform_assets.warehouse import cursors, ledger, stage, tables, threads
 from platform_assets.warehouse.compaction import compact
 from platform_assets.warehouse.cursors import Cursor
-from platform_assets.warehouse.lake import Connection, in_transaction, one_state
+from platform_assets.warehouse.lake import (
+    Connection,
+    current_snapshot,
+    in_transaction,
+    one_state,
+)
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.stage import Stage
@@ -100,6 +105,7 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
     ensure_tables(step)
     asset = f"raw/{step.dataset.name}"
     with one_state(step.lake):
+        snapshot = current_snapshot(step.lake)
         cursor = cursors.current(step.lake, step.dataset.name)
         standing = ledger.published(step.lake, asset)
     load = Load(
@@ -110,6 +116,7 @@ def load_changes(step: Step, partitions: Sequence[str]) -> BatchReport:
         partitions=partitions,
         windows=tuple(key for key in partitions if key not in standing),
         started=time.perf_counter(),
+        snapshot=snapshot,
     )
     if not cursor.load:
         # Most often the whole table; how large it is, nobody has asked.
@@ -310,7 +317,7 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
 
     def work(connection: Connection) -> None:
         entries.clear()
-        if cursors.last_load(connection, name) != load.cursor.load:
+        if _is_overtaken(connection, name, load):
             raise SourceError(
                 "Another run has loaded the same changes meanwhile",
                 where=f"dataset {name}",
@@ -333,6 +340,13 @@ def _publish(step: Step, load: Load, read: _Read) -> dict[str, LedgerEntry]:
 
     in_transaction(step.lake, work)
     return entries
+
+
+def _is_overtaken(connection: Connection, dataset: str, load: Load) -> bool:
+    """Whether another load was committed since; most often nothing was committed at all."""
+    if current_snapshot(connection) == load.snapshot:
+        return False
+    return cursors.last_load(connection, dataset) != load.cursor.load
 
 
 def _is_held(step: Step, load: Load, rows: Stage) -> bool:

@@ -291,13 +291,12 @@ def _publish(
         if has_moved(step, standing):
             raise _MovedError
         overlay.settle(step, list(statuses))
-        released = quarantine.store(
+        stored = quarantine.store(
             connection,
             judgement.rejected(step),
             statuses,
             judged=versions.decided_quarantine() if merging else "true",
         )
-        held = quarantine.count_held(connection, name, good)
         raw = tables.raw_table(name)
         extracted = count_rows(connection, raw, good) if merging else {}
         newest = _newest_events(connection, step, good)
@@ -309,9 +308,9 @@ def _publish(
                     entry,
                     extracted=extracted.get(key, entry.extracted),
                     cleaned=rows[key],
-                    quarantined=held[key],
+                    quarantined=stored.held.get(key, 0),
                     deduplicated=deduplicated[key]
-                    + (removed.get(key, 0) + released.get(key, 0) if merging else 0)
+                    + (removed.get(key, 0) + stored.released.get(key, 0) if merging else 0)
                     - carried.get(key, 0),
                 )
                 counted = replace(counted, newest_event=newest.get(key))

@@ -50,6 +50,8 @@ class Judged:
             the source's present name of the column.
         whole: Whether the source comes whole: it has no older deliveries, so to be as it once was
             is a change, too.
+        known: Schemas that were accepted before, as JSON. A book of them is only written on, so
+            that those need not be looked for again; of a source that comes whole, there are none.
     """
 
     dataset: str
@@ -59,6 +61,7 @@ class Judged:
     accepted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     whole: bool = False
+    known: frozenset[str] = frozenset()
 
     def record(self, connection: Connection, rows: Mapping[str, int]) -> None:
         """Commit what is told of partitions with their rows, in the caller's transaction.
@@ -87,7 +90,7 @@ class Judged:
             ],
         )
         met = [text for key in sorted(rows) for text in self.accepted.get(key, ())]
-        for text in dict.fromkeys(met):
+        for text in dict.fromkeys(text for text in met if text not in self.known):
             schemas.record_source_schema(
                 connection, self.dataset, text, self.run_id, again=self.whole
             )
@@ -140,7 +143,14 @@ class SchemaBook:
                 defaults[partition] = given
         name = self._step.dataset.name
         return Judged(
-            name, self._step.run_id, changes, blocked, accepted, defaults, whole=self._whole
+            name,
+            self._step.run_id,
+            changes,
+            blocked,
+            accepted,
+            defaults,
+            whole=self._whole,
+            known=frozenset() if self._whole else frozenset(self._seen),
         )
 
     def _drift(self, found: Schema) -> Drift:

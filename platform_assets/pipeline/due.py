@@ -39,9 +39,12 @@ def due(
     standing = newest[asset]
     rolled_back = hold.among(step.lake, asset, standing)
     moved = moved_references(step, standing)
-    corrected = corrections.digests(step.lake, step.dataset.name, partitions)
+    any_corrected = corrections.any_recorded(step.lake)
+    corrected = (
+        corrections.digests(step.lake, step.dataset.name, partitions) if any_corrected else {}
+    )
     # An old version that was given another key may decide over a new one.
-    unmergeable = step.force or overlay.changes_keys(step)
+    unmergeable = step.force or (any_corrected and overlay.changes_keys(step))
     waiting, idle = [], []
     for key in partitions:
         if key in refused:

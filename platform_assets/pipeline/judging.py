@@ -36,6 +36,7 @@ from platform_assets.provenance import (
 )
 from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import tables
+from platform_assets.warehouse.lake import one_state
 from platform_assets.warehouse.publish import count_rows, in_partitions
 from platform_assets.warehouse.quarantine import Rejected
 
@@ -130,53 +131,56 @@ def judge(step: Step, scope: Scope) -> Iterator[Judgement]:
     Yields:
         The judgement; its temporary tables are dropped when the block ends.
     """
-    lake = step.lake
-    table = tables.raw_table(step.dataset.name)
-    partitions = scope.partitions
     try:
-        with span("judge", partitions=partitions):
-            condition = _condition(step, scope)
-            find_verdicts(step, condition)
-            _judge_across(step, partitions, condition)
-            if step.dataset.history:
-                note_rejected(step, VERDICTS, REJECTED)
-            if step.dataset.has_versions:
-                versions.find_superseded(step, condition)
-            else:
-                _find_copies(step, condition)
-        extracted = (
-            count_rows(lake, table, partitions)
-            if scope.since is None
-            else dict.fromkeys(partitions, 0)
-            | _by_partition(
-                step, f"SELECT _partition, count(*) FROM {table} WHERE {condition} GROUP BY 1"
-            )
-        )
-        rejected = _by_partition(
-            step, f"SELECT _partition, count(*) FROM {VERDICTS} WHERE _rejected GROUP BY 1"
-        )
-        copies = _by_partition(step, f"SELECT _partition, count(*) FROM {COPIES} GROUP BY 1")
-        broken: dict[str, dict[str, int]] = {}
-        for key, rule, rows in lake.execute(
-            f"SELECT _partition, rule, count(*) FROM (SELECT _partition, unnest(_broken) AS rule "
-            f"FROM {VERDICTS}) GROUP BY ALL ORDER BY ALL"
-        ).fetchall():
-            broken.setdefault(str(key), {})[str(rule)] = int(rows)
+        with one_state(step.lake):
+            with span("judge", partitions=scope.partitions):
+                condition = _condition(step, scope)
+                find_verdicts(step, condition)
+                _judge_across(step, scope.partitions, condition)
+                if step.dataset.history:
+                    note_rejected(step, VERDICTS, REJECTED)
+                if step.dataset.has_versions:
+                    versions.find_superseded(step, condition)
+                else:
+                    _find_copies(step, condition)
+            counts = _count(step, scope, condition)
         yield Judgement(
             step=step,
             scope=scope,
-            counts={
-                key: Counts(
-                    extracted[key], rejected.get(key, 0), copies.get(key, 0), broken.get(key, {})
-                )
-                for key in partitions
-            },
+            counts=counts,
             raw_columns=[name for name in raw_columns(step) if name not in PLATFORM_COLUMNS],
             condition=condition,
         )
     finally:
         for name in (VERDICTS, COPIES, REJECTED, RELATED, DECIDED, RANKED, MARKS, CARRIED):
-            lake.execute(f"DROP TABLE IF EXISTS {name}")
+            step.lake.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _count(step: Step, scope: Scope, condition: str) -> dict[str, Counts]:
+    """What was found, by partition."""
+    table, partitions = tables.raw_table(step.dataset.name), scope.partitions
+    extracted = (
+        count_rows(step.lake, table, partitions)
+        if scope.since is None
+        else dict.fromkeys(partitions, 0)
+        | _by_partition(
+            step, f"SELECT _partition, count(*) FROM {table} WHERE {condition} GROUP BY 1"
+        )
+    )
+    rejected = _by_partition(
+        step, f"SELECT _partition, count(*) FROM {VERDICTS} WHERE _rejected GROUP BY 1"
+    )
+    copies = _by_partition(step, f"SELECT _partition, count(*) FROM {COPIES} GROUP BY 1")
+    broken: dict[str, dict[str, int]] = {}
+    for key, rule, rows in step.lake.execute(
+        f"SELECT _partition, rule, count(*) FROM (SELECT _partition, unnest(_broken) AS rule "
+        f"FROM {VERDICTS}) GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        broken.setdefault(str(key), {})[str(rule)] = int(rows)
+    return {
+        key: Counts(extracted[key], rejected.get(key, 0), copies.get(key, 0), broken.get(key, {}))
+        for key in partitions
+    }
 
 
 def _condition(step: Step, scope: Scope) -> str:

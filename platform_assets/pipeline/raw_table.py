@@ -15,7 +15,7 @@ from platform_assets.provenance import PARTITION_COLUMN, PROVENANCE, PROVENANCE_
 from platform_assets.sources.base import TEXT, SourceColumn
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
 from platform_assets.warehouse import migrate, tables
-from platform_assets.warehouse.lake import Connection, in_transaction
+from platform_assets.warehouse.lake import Connection, in_transaction, one_state
 
 
 def align_raw(
@@ -43,12 +43,15 @@ def align_raw(
     table = tables.raw_table(name)
     asked = [SourceColumn(column.source) for column in step.dataset.compiled.columns]
     columns = by_present_name(step, found) if found else asked
-    if "raw" not in tables.existing_layers(step.lake, name):
+    follow_names(step)
+    with one_state(step.lake):
+        there_is_one = "raw" in tables.existing_layers(step.lake, name)
+        held = migrate.table_columns(step.lake, table) if there_is_one else {}
+    if not held:
         types = {column.name.lower(): storable(column.sql_type) for column in columns}
         ddl = step.dataset.compiled.ddl(table, "raw", provenance, types)
         in_transaction(step.lake, lambda connection: connection.execute(ddl))
-    follow_names(step)
-    held = migrate.table_columns(step.lake, table)
+        held = migrate.table_columns(step.lake, table)
     # To the engine, names that differ by case are one.
     there = {name.lower(): name for name in held}
     added = {c.name: storable(c.sql_type) for c in columns if c.name.lower() not in there}

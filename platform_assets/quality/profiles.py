@@ -132,13 +132,10 @@ def of_days(
     begin = date.fromisoformat(first) - timedelta(days=window)
     rows = connection.execute(
         f"""
-        SELECT profile FROM (
-            SELECT profile, partition, row_number() OVER (
-                PARTITION BY partition ORDER BY snapshot_id DESC, rowid DESC) AS newest
-            FROM (SELECT *, snapshot_id, rowid FROM {PROFILES}
-                  WHERE asset = {quote_literal(asset)}
-                    AND {after_scan("partition")} BETWEEN '{begin}' AND {quote_literal(last)})
-        ) WHERE newest = 1 ORDER BY partition
+        SELECT max_by(profile, (snapshot_id, rowid)) FROM {PROFILES}
+        WHERE asset = {quote_literal(asset)}
+          AND {after_scan("partition")} BETWEEN '{begin}' AND {quote_literal(last)}
+        GROUP BY partition ORDER BY partition
         """
     ).fetchall()
     found = [_read(text) for (text,) in rows]

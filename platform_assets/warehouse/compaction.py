@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from platform_assets.observability.traces import span
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
-from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
+from platform_assets.warehouse.lake import LAKE, Connection, in_transaction, one_state
 from platform_assets.warehouse.tables import INLINED, PLATFORM
 
 # The catalog's own tables, as DuckLake attaches them.
@@ -64,11 +64,15 @@ def compact(connection: Connection, *names: str) -> list[str]:
 
 def _compact(connection: Connection, names: Sequence[str]) -> list[str]:
     merged = []
-    for table, rows in _inlined_rows(connection).items():
+    with one_state(connection):
+        inlined = _inlined_rows(connection)
+        litters = _litter(connection, [*names, *BOOKS])
+    for table, rows in inlined.items():
         if rows >= INLINED_ROWS:
             _flush(connection, table)
             merged.append(f"{PLATFORM}/{table}")
-    for litter in _litter(connection, [*names, *BOOKS]):
+    # A file that was just written of rows in the catalog counts the next time.
+    for litter in litters:
         if litter.with_deletions >= SMALL_FILES:
             _rewrite(connection, litter)
         if litter.whole + litter.with_deletions >= SMALL_FILES:
@@ -114,13 +118,15 @@ def _inlined_rows(connection: Connection) -> dict[str, int]:
           AND named.table_name IN {literal_list(INLINED)}
         """
     ).fetchall()
-    totals: dict[str, int] = {}
-    for table, place in places:
-        row = connection.execute(
-            f"SELECT count(*) FROM {CATALOG}.{quote_identifier(place)}"
-        ).fetchone()
-        totals[str(table)] = totals.get(str(table), 0) + (int(row[0]) if row else 0)
-    return totals
+    if not places:
+        return {}
+    counts = " UNION ALL ".join(
+        f"SELECT {quote_literal(table)} AS name, count(*) AS rows "
+        f"FROM {CATALOG}.{quote_identifier(place)}"
+        for table, place in places
+    )
+    totals = connection.execute(f"SELECT name, sum(rows) FROM ({counts}) GROUP BY name").fetchall()
+    return {str(name): int(rows) for name, rows in totals}
 
 
 def _flush(connection: Connection, table: str) -> None:

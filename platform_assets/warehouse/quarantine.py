@@ -18,7 +18,7 @@ from platform_assets.provenance import FILE_COLUMN, PARTITION_COLUMN
 from platform_assets.sql import literal_list, quote_identifier, quote_literal
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.publish import in_partitions
-from platform_assets.warehouse.tables import QUARANTINE
+from platform_assets.warehouse.tables import QUARANTINE, was_filled
 
 
 class RowStatus(StrEnum):
@@ -83,13 +83,26 @@ class Resolved:
     broken: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What the quarantine of some partitions has come to.
+
+    Attributes:
+        released: Rows that were open and are released, by partition.
+        held: Rows that each partition is without, counted in the table; one without is absent.
+    """
+
+    released: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+
+
 def store(
     connection: Connection,
     rejected: Rejected,
     statuses: Mapping[str, RowStatus],
     *,
     judged: str = "true",
-) -> dict[str, int]:
+) -> Stored:
     """Bring the quarantine of some partitions up to date, in the caller's transaction.
 
     Args:
@@ -98,15 +111,12 @@ def store(
         statuses: The status that each partition's rows take.
         judged: SQL that picks the rows of the quarantine that were judged again; by default all of
             the partitions.
-
-    Returns:
-        Rows that were open and are released, by partition.
     """
     if not statuses:
-        return {}
+        return Stored()
     bad = f"{rejected.verdicts} WHERE _rejected"
     if not _has_rows(connection, bad) and not _has_rows(connection, QUARANTINE):
-        return {}
+        return Stored()
     _stage(connection, rejected, statuses)
     own = (
         f"dataset = {quote_literal(rejected.dataset)} "
@@ -119,7 +129,7 @@ def store(
     else:
         released = _reconcile(connection, own, judged)
     connection.execute("DROP TABLE _quarantined")
-    return released
+    return Stored(released, _count_held(connection, rejected.dataset, list(statuses)))
 
 
 def _reconcile(connection: Connection, own: str, judged: str) -> dict[str, int]:
@@ -274,7 +284,7 @@ def count_resolved(
     connection: Connection, dataset: str, partitions: Sequence[str]
 ) -> dict[str, Resolved]:
     """Rows of each of these partitions that a person has resolved; one without is absent."""
-    if not _has_rows(connection, QUARANTINE):
+    if not was_filled(connection, "quarantine"):
         return {}
     return _counted(connection, _resolved(dataset, partitions))
 
@@ -334,12 +344,16 @@ def count_held(connection: Connection, dataset: str, partitions: Sequence[str]) 
     """Rows that each of these partitions is without, counted in the table; 0 for one without."""
     if not _has_rows(connection, QUARANTINE):
         return dict.fromkeys(partitions, 0)
+    return dict.fromkeys(partitions, 0) | _count_held(connection, dataset, partitions)
+
+
+def _count_held(connection: Connection, dataset: str, partitions: Sequence[str]) -> dict[str, int]:
     rows = connection.execute(
         f"SELECT partition, count(*) FROM {QUARANTINE} WHERE dataset = {quote_literal(dataset)} "
         f"AND status IN {literal_list(HELD)} AND {in_partitions(partitions, 'partition')} "
         "GROUP BY 1"
     ).fetchall()
-    return dict.fromkeys(partitions, 0) | {str(key): int(count) for key, count in rows}
+    return {str(key): int(count) for key, count in rows}
 
 
 def _has_rows(connection: Connection, relation: str) -> bool:

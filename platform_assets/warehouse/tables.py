@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import duckdb
-
-from platform_assets.sql import quote_identifier, quote_literal, quote_name
+from platform_assets.sql import literal_list, quote_identifier, quote_literal, quote_name
 from platform_assets.warehouse.lake import LAKE, Connection, in_transaction
 
 PLATFORM = "platform"
@@ -95,6 +93,9 @@ _ADDED = {
         "newest_event TIMESTAMP",
     )
 }
+# What a lake of this version has: each table, and the last column that was added to it.
+_LAST_ADDED = {name: columns[-1].split()[0] for name, columns in _ADDED.items()}
+_EXPECTED = {*_COLUMNS, *(f"{name}.{column}" for name, column in _LAST_ADDED.items())}
 
 
 def raw_table(dataset: str) -> str:
@@ -122,8 +123,13 @@ def ensure_platform_tables(connection: Connection) -> None:
 
     A lake of an earlier version gets what it lacks.
     """
-    existing = {n for _, n in _named(connection, f"schema_name = {quote_literal(PLATFORM)}")}
-    if existing >= _COLUMNS.keys() and not _lacks_columns(connection):
+    existing, _ = _books(connection)
+    _complete(connection, existing)
+
+
+def _complete(connection: Connection, existing: set[str]) -> None:
+    """Create what is missing of the platform's own tables and columns, of which some are there."""
+    if existing >= _EXPECTED:
         return
 
     def create(con: Connection, names: Iterable[str]) -> None:
@@ -160,17 +166,6 @@ def ensure_platform_tables(connection: Connection) -> None:
     in_transaction(connection, lambda con: create(con, others))
 
 
-def _lacks_columns(connection: Connection) -> bool:
-    """Whether a column that was added to a table is not there yet; seen without reading a row."""
-    for name, columns in _ADDED.items():
-        last = columns[-1].split()[0]
-        try:
-            connection.execute(f"SELECT {last} FROM {quote_name(LAKE, PLATFORM, name)} LIMIT 0")
-        except duckdb.BinderException:
-            return True
-    return False
-
-
 def existing_layers(connection: Connection, dataset: str) -> set[str]:
     """The layers (schemas) that have a table or view of a dataset."""
     return {schema for schema, _ in _named(connection, f"name = {quote_literal(dataset)}")}
@@ -195,7 +190,7 @@ def was_filled(connection: Connection, name: str) -> bool:
     return found is not None
 
 
-def _named(connection: Connection, condition: str) -> list[tuple[str, str]]:
+def _named(connection: Connection, condition: str, further: str = "") -> list[tuple[str, str]]:
     """Schema and name of the committed tables and views that a condition picks.
 
     The catalog answers in a tenth of the time that ``information_schema`` takes, which looks at the
@@ -208,10 +203,27 @@ def _named(connection: Connection, condition: str) -> list[tuple[str, str]]:
         for kind in kinds
     )
     rows = connection.execute(
-        f"SELECT schema_name, name FROM ({found}) JOIN {_CATALOG}.ducklake_schema AS s "
-        f"USING (schema_id) WHERE s.end_snapshot IS NULL AND {condition}"
+        f"SELECT schema_name, name FROM ({found}{further}) JOIN {_CATALOG}.ducklake_schema AS s "
+        f"USING (schema_id) WHERE s.end_snapshot IS NULL AND ({condition})"
     ).fetchall()
     return [(str(schema), str(name)) for schema, name in rows]
+
+
+def _books(connection: Connection, dataset: str | None = None) -> tuple[set[str], set[str]]:
+    """What there is of the platform's own tables, and the layers that have one of a dataset.
+
+    Of columns that were added to a table, the last one is named as ``table.column``.
+    """
+    added = (
+        " UNION ALL SELECT schema_id, table_name || '.' || column_name "
+        f"FROM {_CATALOG}.ducklake_table AS t JOIN {_CATALOG}.ducklake_column AS c "
+        "USING (table_id) WHERE t.end_snapshot IS NULL AND c.end_snapshot IS NULL "
+        f"AND column_name IN {literal_list(_LAST_ADDED.values())}"
+    )
+    own = "" if dataset is None else f" OR name = {quote_literal(dataset)}"
+    named = _named(connection, f"schema_name = {quote_literal(PLATFORM)}{own}", added)
+    existing = {name for schema, name in named if schema == PLATFORM}
+    return existing, {schema for schema, name in named if name == dataset}
 
 
 def ensure_dataset_tables(connection: Connection, dataset: str, ddl: str) -> None:
@@ -224,8 +236,9 @@ def ensure_dataset_tables(connection: Connection, dataset: str, ddl: str) -> Non
         dataset: The dataset's name.
         ddl: The CREATE TABLE IF NOT EXISTS of the cleaned table.
     """
-    ensure_platform_tables(connection)
-    if {"cleaned", "quarantine"} <= existing_layers(connection, dataset):
+    existing, layers = _books(connection, dataset)
+    _complete(connection, existing)
+    if {"cleaned", "quarantine"} <= layers:
         return
 
     def create(con: Connection) -> None:

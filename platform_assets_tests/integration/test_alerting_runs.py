@@ -202,7 +202,7 @@ def test_a_run_that_takes_too_long_is_told_while_it_runs(
         if context.run.tags.get("slow"):
             # What is seen while it runs, at once and much later.
             world.ahead = timedelta(0)
-            seen.append(world.said())
+            seen.append(world.said(timedelta(0)))
             seen.append(world.said(timedelta(minutes=30)))
 
     world = AlertWorld(

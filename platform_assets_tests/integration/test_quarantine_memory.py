@@ -48,7 +48,7 @@ def test_memory_does_not_grow_with_the_bad_rows(lake_config: LakeConfig) -> None
         # First they are new; the second time, each is found again and left alone.
         for run in ("first", "second"):
             store = partial(quarantine.store, rejected=rejected(run), statuses=statuses)
-            assert in_transaction(lake, store) == {}
+            assert in_transaction(lake, store) == quarantine.Stored()
             assert count(lake, Picked()) == {("things", D1): ROWS}
         found = find(lake, Picked(dataset="things"), 2)
         assert [(each.row_number, each.run_id) for each in found] == [(1, "first"), (2, "first")]
