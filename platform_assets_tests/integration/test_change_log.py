@@ -319,32 +319,21 @@ def test_amounts_are_exact(sync_of: SyncOf) -> None:
     assert sync.cleaned()[1][1] == Decimal("99999999.10")
 
 
-def test_how_far_reading_is_behind(sync_of: SyncOf) -> None:
-    sync, folder = sync_of()
-    (folder / "1.ndjson").write_text(lines([event("c", 1, 1)]))
-    sync()
-    assert sync.lag() == Lag(None, 0)
-    more = lines([event("u", 1, 2)])
-    with (folder / "1.ndjson").open("a") as file:
-        file.write(more)
-    (folder / "2.ndjson").write_text(more)
-    os.utime(folder / "2.ndjson", (1_750_000_000, 1_750_000_000))
-    oldest = datetime.fromtimestamp(1_750_000_000, UTC)
-    assert sync.lag() == Lag(oldest, 2 * len(more.encode()))
-    sync()
-    assert sync.lag() == Lag(None, 0)
-
-
-def test_a_file_that_was_not_read_yet_is_seen_without_reading_it(sync_of: SyncOf) -> None:
+def test_what_was_not_read_yet_is_seen_without_reading_it(sync_of: SyncOf) -> None:
     sync, folder = sync_of()
     (folder / "1.ndjson").write_text(lines([event("c", 1, 1)]))
     assert sync.touched() == []  # never loaded: that is for a person to ask for
     sync()
-    assert sync.touched() == []
-    (folder / "2.ndjson").write_text(lines([event("u", 1, 2)]))
+    assert (sync.touched(), sync.lag()) == ([], Lag(None, 0))
+    more = lines([event("u", 1, 2)])
+    with (folder / "1.ndjson").open("a") as file:
+        file.write(more)
     assert sync.touched() == [DAYS[-1]]
+    (folder / "2.ndjson").write_text(more)
+    os.utime(folder / "2.ndjson", (1_750_000_000, 1_750_000_000))
+    oldest = datetime.fromtimestamp(1_750_000_000, UTC)
+    assert sync.lag() == Lag(oldest, 2 * len(more.encode()))
     sync([DAYS[-1]])
-    assert sync.touched() == []
-    with (folder / "2.ndjson").open("a") as file:
-        file.write(lines([event("d", 1, 3)]))
+    assert (sync.touched(), sync.lag()) == ([], Lag(None, 0))
+    (folder / "3.ndjson").write_text(lines([event("d", 1, 3)]))
     assert sync.touched() == [DAYS[-1]]

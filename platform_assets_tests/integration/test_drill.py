@@ -174,9 +174,9 @@ def test_what_is_known_can_be_listed_and_what_is_not_is_refused() -> None:
 
 def test_a_range_says_of_a_day_what_a_run_a_day_says(year: harness.Year, tmp_path: Path) -> None:
     """The clean history is loaded as one range: an incident in its middle is seen there too."""
-    days, odd = year.plan.history[-12:], year.plan.history[-3]
+    days, odd = year.plan.history[-8:], year.plan.history[-2]
     chosen = [
-        replace(each, statistics=replace(each.statistics, min_history=8))
+        replace(each, statistics=replace(each.statistics, min_history=5))
         for each in scope("user_events")
     ]
 
