@@ -85,21 +85,20 @@ def test_a_forced_sync_by_watermark_sees_deletes(shop_of: ShopMaker) -> None:
     assert (cleaned.entries[DAYS[1]].extracted, cleaned.entries[DAYS[1]].deduplicated) == (2, 2)
 
 
-@pytest.mark.parametrize("column", ["sale_id", "sold_at", "updated_at"])
-def test_a_column_that_rows_are_found_by_is_missed_as_any_other(
-    shop_of: ShopMaker, column: str
-) -> None:
+def test_a_column_that_rows_are_found_by_is_missed_as_any_other(shop_of: ShopMaker) -> None:
     shop = shop_of("watermark")
     shop.table.put(row(1))
     shop.sync((DAYS[0],))
     before = shop.cleaned()
-    shop.table.execute(f"ALTER TABLE sales RENAME COLUMN {column} TO gone")
-    loaded, _ = shop.sync((DAYS[0],))
-    assert loaded.failed[DAYS[0]].stopped_by == "schema"
-    assert f"The source has no column {column}" in loaded.failed[DAYS[0]].message
-    events = schemas.drifts_in(shop.lake, "sales", f"run-{shop.runs}")
-    assert column in {each.column_name for each in events if each.decision == "blocked"}
-    assert shop.cleaned() == before
+    for column in ("sale_id", "sold_at", "updated_at"):
+        shop.table.execute(f"ALTER TABLE sales RENAME COLUMN {column} TO gone")
+        loaded, _ = shop.sync((DAYS[0],))
+        assert loaded.failed[DAYS[0]].stopped_by == "schema"
+        assert f"The source has no column {column}" in loaded.failed[DAYS[0]].message
+        events = schemas.drifts_in(shop.lake, "sales", f"run-{shop.runs}")
+        assert column in {each.column_name for each in events if each.decision == "blocked"}
+        assert shop.cleaned() == before
+        shop.table.execute(f"ALTER TABLE sales RENAME COLUMN gone TO {column}")
 
 
 @pytest.mark.parametrize("reader", READERS)
