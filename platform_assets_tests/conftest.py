@@ -105,12 +105,17 @@ def put_empty_lake(catalog: Path, files: Path) -> None:
     """
     if not catalog.exists():
         catalog.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_empty_lake(), catalog)
-        with closing(sqlite3.connect(catalog)) as copy, copy:
-            # It remembers where its files were.
-            copy.execute(
-                "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [f"{files}/"]
-            )
+        copy_catalog(_empty_lake(), catalog, files)
+
+
+def copy_catalog(made: Path, catalog: Path, files: Path) -> None:
+    """Copy the catalog of a closed lake, for files that are elsewhere."""
+    shutil.copyfile(made, catalog)
+    with closing(sqlite3.connect(catalog)) as copy, copy:
+        # It remembers where its files were.
+        copy.execute(
+            "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [f"{files}/"]
+        )
 
 
 @cache

@@ -4,7 +4,8 @@ Belongs here: starting a command quickly. Does not belong here: which commands, 
 
 A command of the console script takes 1 s of processor time to load Dagster and pandas, and 3 s with
 dbt, of which nothing is the platform's own. A server per process of tests loads those once, and
-forks for each command. The platform itself is loaded by the command, from where it is told to.
+forks for each command. The platform itself is loaded by the command, from where it is told to, or
+once for many commands, by a server that is forked from the first for one project's folder.
 
 Programs in ``bin`` stand in for ``python`` and ``platform-assets``: a shell or make finds them on
 its path. They hand their arguments, environment, folder and open files to the server, and end as
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -28,6 +30,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,6 +47,17 @@ LOADED_AHEAD = (
     "dagster_dbt",
     "dbt.cli.main",
     "dbt.adapters.duckdb",
+)
+# The platform's own, that nearly each command needs; no setting is read when it is loaded.
+PLATFORM = (
+    "platform_assets.cli.main",
+    "platform_assets.cli.backfill",
+    "platform_assets.cli.code_location",
+    "platform_assets.cli.summary",
+    "platform_assets.assets.location",
+    "platform_assets.assets.aggregates",
+    "platform_assets.assets.customer_metrics",
+    "platform_assets.demo",
 )
 _SCRIPT = "from platform_assets.cli.main import main; main()"
 _CLIENT = """\
@@ -73,11 +87,36 @@ sys.exit(ended)
 @cache
 def programs() -> Path:
     """The folder of the programs that stand in, with their server started."""
+    return _started([sys.executable], LOADED_AHEAD, Path(__file__).resolve().parents[1], None)
+
+
+@cache
+def programs_of(root: Path, **environment: str) -> Path:
+    """Those of a server that has loaded the platform of one folder too.
+
+    Args:
+        root: The project that commands run; their ``PYTHONPATH`` begins with it.
+        environment: What they have set that is looked at when it is loaded: the console's width.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PLATFORM_ASSETS_", "DAGSTER_"))
+    }
+    told = {**kept, **environment, "PYTHONPATH": str(root)}
+    return _started([str(programs() / "python")], PLATFORM, root, told)
+
+
+def _started(
+    python: Sequence[str], ahead: Sequence[str], root: Path, environment: dict[str, str] | None
+) -> Path:
+    """The folder of the programs of a server that a Python has been made to be."""
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     address = folder / "socket"
     server = subprocess.Popen(
-        [sys.executable, "-m", "platform_assets_tests.warm", str(address)],
-        cwd=Path(__file__).resolve().parents[1],
+        [*python, "-m", "platform_assets_tests.warm", str(address), *ahead],
+        cwd=root,
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -100,14 +139,18 @@ def programs() -> Path:
     return folder / "bin"
 
 
-def serve(address: str) -> NoReturn:  # pragma: no cover -- runs in the server
+def serve(address: str, ahead: Sequence[str]) -> NoReturn:  # pragma: no cover -- runs in the server
     """Load what takes long, and fork for each command that is asked for.
 
     Args:
         address: The socket to listen on.
+        ahead: The modules to load.
     """
-    for name in LOADED_AHEAD:
+    for name in ahead:
         __import__(name)
+    # Or each command would look through all of it for garbage, and so copy it.
+    gc.collect()
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -168,6 +211,9 @@ def _do(asked: dict[str, Any], files: list[int]) -> NoReturn:  # pragma: no cove
     own = str(Path(__file__).resolve().parents[1])
     told = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     sys.path[:] = [str(Path.cwd()), *told, *(each for each in sys.path[1:] if each != own)]
+    loaded = sys.modules.get("platform_assets")
+    if loaded is not None and Path(str(loaded.__file__)).parents[1] != Path(*told[:1]):
+        sys.exit(f"{loaded.__file__} is loaded, and not the platform of {told}")
     status = 1
     try:
         sys.argv = ["-c" if kind == "-c" else what, *rest]
@@ -201,4 +247,4 @@ def _end(status: int) -> NoReturn:  # pragma: no cover -- runs in a child
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2:])

@@ -22,8 +22,8 @@ from platform_assets_tests.faults.site import (
     contents,
     observe,
 )
+from platform_assets_tests.warm import programs
 
-PROGRAM = (sys.executable, "-c", "from platform_assets.cli.main import main; main()")
 POLL_SECONDS = 0.1
 SELECTION = "group:raw or group:cleaned or group:quarantine"
 
@@ -44,8 +44,10 @@ def _environment(site: Site, shop: Path, home: Path) -> dict[str, str]:
 def _backfill(
     days: list[str], environment: Mapping[str, str], folder: Path
 ) -> subprocess.Popen[str]:
+    # Killed, it takes the process that does the work with it, by SIGKILL as well.
+    program = programs() / "platform-assets"
     return subprocess.Popen(
-        [*PROGRAM, "backfill", "--from", days[0], "--to", days[-1], "--select", SELECTION],
+        [program, "backfill", "--from", days[0], "--to", days[-1], "--select", SELECTION],
         cwd=folder,
         env=environment,
         text=True,

@@ -16,7 +16,7 @@ from platform_assets.cli import main
 from platform_assets.demo import ShopReport, generate
 from platform_assets.settings import load_settings
 from platform_assets_tests.conftest import Installation
-from platform_assets_tests.warm import programs
+from platform_assets_tests.warm import programs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DAYS = ("2025-01-01", "2025-01-02", "2025-01-03")
@@ -43,10 +43,11 @@ def platform_assets(
     installation: Installation, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     """The console script in a process of its own."""
+    plain = {"NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(
-        [programs() / "platform-assets", *arguments],
+        [programs_of(ROOT, **plain) / "platform-assets", *arguments],
         cwd=installation.root,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "COLUMNS": "200"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **plain},
         capture_output=True,
         text=True,
         timeout=300,

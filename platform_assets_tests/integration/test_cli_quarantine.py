@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,22 +18,32 @@ from platform_assets.pipeline import Step, clean, load_raw
 from platform_assets.resources import lake_config
 from platform_assets.warehouse.lake import connect
 from platform_assets.warehouse.quarantine_export import MASK
-from platform_assets_tests.conftest import Installation
+from platform_assets_tests.conftest import Installation, copy_catalog, lake_in
 from platform_assets_tests.integration.test_cli import call, platform_assets
 
 DAYS = ("2025-01-01", "2025-01-02", "2025-01-03")
 PERSONAL = {"email", "full_name", "phone"}
 
 
-@pytest.fixture
-def filled(installation: Installation) -> Installation:
-    """Customers of three days, some of them rejected."""
-    settings = installation.settings
-    generate(settings.shop, start=date(2025, 1, 1), days=3, orders_per_day=60)
-    with connect(lake_config(settings)) as lake:
-        step = Step(customers, lake, "run-1", {"shop": settings.shop})
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake and a shop, with customers of three days, some of them rejected; for copies only."""
+    root = tmp_path_factory.mktemp("made")
+    generate(root / "shop", start=date(2025, 1, 1), days=3, orders_per_day=60)
+    with connect(lake_in(root)) as lake:
+        step = Step(customers, lake, "run-1", {"shop": root / "shop"})
         load_raw(step, DAYS)
         clean(step, DAYS)
+    return root
+
+
+@pytest.fixture
+def filled(installation: Installation, made: Path) -> Installation:
+    """Customers of three days, some of them rejected, in an installation of the test's own."""
+    settings = installation.settings
+    shutil.copytree(made / "shop", settings.shop)
+    shutil.copytree(made / "lake" / "files", settings.files, dirs_exist_ok=True)
+    copy_catalog(made / "lake" / "catalog.sqlite", settings.catalog, settings.files)
     return installation
 
 

@@ -20,7 +20,7 @@ import requests
 
 from platform_assets.cli.main import app
 from platform_assets.cli.reference import pages
-from platform_assets_tests.warm import programs
+from platform_assets_tests.warm import programs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,12 +94,20 @@ def environment(clone: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def demo(clone: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def warm(clone: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a command that ends by itself: nothing is loaded but once."""
+    programs = programs_of(clone)
+    path = f"{programs}{os.pathsep}{environment['PATH']}"
+    return {**environment, "PATH": path, "VENV": str(programs.parent)}
+
+
+@pytest.fixture(scope="module")
+def demo(clone: Path, warm: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """The README's first command, which the how-tos build on."""
     return subprocess.run(
         ["make", "demo"],
         cwd=clone,
-        env=environment,
+        env=warm,
         capture_output=True,
         text=True,
         timeout=300,
@@ -119,7 +127,9 @@ def test_make_demo_ends_well_and_every_row_adds_up(
 @pytest.mark.xdist_group("docs")
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("command", DOCUMENTED)
-def test_a_documented_command_works(command: str, clone: Path, environment: dict[str, str]) -> None:
+def test_a_documented_command_works(
+    command: str, clone: Path, environment: dict[str, str], warm: dict[str, str]
+) -> None:
     if command == "make demo":
         return  # the fixture ran it; its own test looks at the result
     served = [url for name, url in SERVERS.items() if f"{command} ".startswith(f"{name} ")]
@@ -129,7 +139,7 @@ def test_a_documented_command_works(command: str, clone: Path, environment: dict
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=clone,
-        env={**environment, "PATH": f"{programs()}{os.pathsep}{environment['PATH']}"},
+        env=warm,
         capture_output=True,
         text=True,
         timeout=300,
