@@ -9,8 +9,8 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,8 +111,12 @@ def put_empty_lake(catalog: Path, files: Path) -> None:
 def copy_catalog(made: Path, catalog: Path, files: Path) -> None:
     """Copy the catalog of a closed lake, for files that are elsewhere."""
     shutil.copyfile(made, catalog)
+    _moved(catalog, files)
+
+
+def _moved(catalog: Path, files: Path) -> None:
+    """Tell a copied catalog, which remembers where its files were, where they are."""
     with closing(sqlite3.connect(catalog)) as copy, copy:
-        # It remembers where its files were.
         copy.execute(
             "UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [f"{files}/"]
         )
@@ -153,6 +157,31 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (root / "delivered").mkdir()
     with connect(lake_in(root)) as lake:
         yield Site(lake, root / "delivered")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A site that something was done to once, of which each test has a copy of its own."""
+
+    root: Path
+    runs: int
+
+    @classmethod
+    def by(cls, work: Callable[[Site], object], root: Path) -> Prepared:
+        """Do it, in an empty folder."""
+        (root / "delivered").mkdir()
+        with connect(lake_in(root)) as lake:
+            site = Site(lake, root / "delivered")
+            work(site)
+        return cls(root, site.runs)
+
+    @contextmanager
+    def copy(self, to: Path) -> Iterator[Site]:
+        """A copy of it, open; its lake is ``lake_in`` this folder."""
+        shutil.copytree(self.root, to, dirs_exist_ok=True)
+        _moved(to / "lake" / "catalog.sqlite", to / "lake" / "files")
+        with connect(lake_in(to)) as lake:
+            yield Site(lake, to / "delivered", self.runs)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from platform_assets.warehouse.ledger import Status
 from platform_assets.warehouse.quarantine import RowStatus
 from platform_assets.warehouse.quarantine_export import ID, MASK, export
 from platform_assets.warehouse.quarantine_work import Picked
+from platform_assets_tests.conftest import Prepared
 from platform_assets_tests.support import D1, D2, HEADER, Site, row, text, things
 
 BAD = row("bad", quantity=-1)
@@ -37,6 +38,19 @@ def deliver(site: Site, dataset: Dataset = ALL_BAD) -> None:
     site.deliver(D1, text(row("good"), BAD, WORSE))
     site.deliver(D2, text(BAD))
     site.run(dataset, [D1, D2])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two days with bad rows, cleaned."""
+    return Prepared.by(deliver, tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def delivered(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
+    """A copy of those."""
+    with prepared.copy(tmp_path) as site:
+        yield site
 
 
 def ids(site: Site) -> dict[tuple[str, str], str]:
@@ -76,151 +90,148 @@ def run(site: Site, taken: Corrected, dataset: Dataset = ALL_BAD) -> BatchReport
 
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
 def test_an_exported_file_that_was_edited_comes_back(
-    site: Site, tmp_path: Path, ending: str
+    delivered: Site, tmp_path: Path, ending: str
 ) -> None:
-    deliver(site)
-    raw = site.raw()
+    raw = delivered.raw()
     path = tmp_path / f"rows.{ending}"
     picked = Picked(dataset="things")
-    assert export(site.lake, "things", picked, path, COLUMNS - {"note"}) == 3
+    assert export(delivered.lake, "things", picked, path, COLUMNS - {"note"}) == 3
     written = path.read_text(encoding="utf-8")
     assert MASK in written
     # Nobody has edited it yet: there is nothing to take.
-    untouched = take(site, path)
+    untouched = take(delivered, path)
     assert (untouched.replay.rows, untouched.unchanged) == ({}, 3)
     # A person corrects the worse of the rows, in an editor that knows nothing of the rest.
     was, now = ("-5.00,many", "5.00,7") if ending == "csv" else ('"many"', "7")
     assert was in written
     changed = written.replace(was, now).replace('"-5.00"', '"5.00"')
     path.write_text(changed, encoding="utf-8")
-    assert dataset_of(site.lake, path) == "things"
-    taken = take(site, path)
+    assert dataset_of(delivered.lake, path) == "things"
+    taken = take(delivered, path)
     assert (taken.replay.rows, taken.unchanged) == ({("things", D1): 1}, 2)
     assert taken.replay.partitions == {"things": [D1]}
-    entry = run(site, taken).entries[D1]
+    entry = run(delivered, taken).entries[D1]
     assert entry.status is Status.PUBLISHED, entry.message
     assert (entry.extracted, entry.cleaned, entry.quarantined) == (3, 2, 1)
-    assert ("worse", 7, "n") in site.cleaned(columns="thing_id, quantity, note")
-    assert statuses(site) == {(D1, "bad"): "open", (D1, "worse"): "released", (D2, "bad"): "open"}
-    assert site.raw() == raw
+    assert ("worse", 7, "n") in delivered.cleaned(columns="thing_id, quantity, note")
+    assert statuses(delivered) == {
+        (D1, "bad"): "open",
+        (D1, "worse"): "released",
+        (D2, "bad"): "open",
+    }
+    assert delivered.raw() == raw
     # All of it is in the book, and the quarantine still has the row as it came.
-    identity = ids(site)[D1, "worse"]
-    (kept,) = corrections.of_row(site.lake, identity)
+    identity = ids(delivered)[D1, "worse"]
+    (kept,) = corrections.of_row(delivered.lake, identity)
     assert kept.status is CorrectionStatus.STANDING
     assert kept.corrected_row == {"quantity": "7", "price": "5.00"}
     assert (kept.reason, kept.author) == ("called them", "me")
-    (action,) = work.actions(site.lake, identity)
+    (action,) = work.actions(delivered.lake, identity)
     assert (action.action, action.before, action.author) == ("correct", "open", "me")
-    (shown,) = work.find(site.lake, Picked(ids=[identity], statuses=EVERY))
+    (shown,) = work.find(delivered.lake, Picked(ids=[identity], statuses=EVERY))
     assert shown.original_row is not None
     assert (shown.original_row["quantity"], shown.attempts) == ("many", 2)
 
 
-def test_a_second_identical_replay_changes_nothing(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    path = edited(tmp_path / "rows.csv", {ID: ids(site)[D1, "bad"], "quantity": "1"})
-    run(site, take(site, path))
-    before = (site.contents(), site.select(f"FROM {tables.CORRECTIONS}"), site.select(
-        f"FROM {tables.QUARANTINE_ACTIONS}"
-    ))  # fmt: skip
-    publishes = site.published("cleaned")
-    again = take(site, path)
+def test_a_second_identical_replay_changes_nothing(delivered: Site, tmp_path: Path) -> None:
+    path = edited(tmp_path / "rows.csv", {ID: ids(delivered)[D1, "bad"], "quantity": "1"})
+    run(delivered, take(delivered, path))
+    books = [f"FROM {table}" for table in (tables.CORRECTIONS, tables.QUARANTINE_ACTIONS)]
+    before = (delivered.contents(), *map(delivered.select, books))
+    publishes = delivered.published("cleaned")
+    again = take(delivered, path)
     assert (again.replay.rows, again.unchanged) == ({}, 1)
-    assert clean(site.step(ALL_BAD), [D1, D2]).entries[D1].status is Status.UNCHANGED
-    assert before == (site.contents(), site.select(f"FROM {tables.CORRECTIONS}"), site.select(
-        f"FROM {tables.QUARANTINE_ACTIONS}"
-    ))  # fmt: skip
-    assert site.published("cleaned") == publishes
+    assert clean(delivered.step(ALL_BAD), [D1, D2]).entries[D1].status is Status.UNCHANGED
+    assert before == (delivered.contents(), *map(delivered.select, books))
+    assert delivered.published("cleaned") == publishes
     # Judged again by force, the row is read with its correction again.
-    clean(site.step(ALL_BAD, force=True), [D1, D2])
-    assert site.contents() == before[0]
+    clean(delivered.step(ALL_BAD, force=True), [D1, D2])
+    assert delivered.contents() == before[0]
 
 
-def test_a_correction_makes_exactly_its_partition_due(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    take(site, edited(tmp_path / "rows.csv", {ID: ids(site)[D1, "bad"], "quantity": "1"}))
-    report = clean(site.step(ALL_BAD), [D1, D2])
+def test_a_correction_makes_exactly_its_partition_due(delivered: Site, tmp_path: Path) -> None:
+    take(delivered, edited(tmp_path / "rows.csv", {ID: ids(delivered)[D1, "bad"], "quantity": "1"}))
+    report = clean(delivered.step(ALL_BAD), [D1, D2])
     assert report.entries[D1].status is Status.PUBLISHED
     assert report.entries[D2].status is Status.UNCHANGED
 
 
-def test_a_row_with_the_same_content_keeps_its_correction(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    identity = ids(site)[D1, "bad"]
-    run(site, take(site, edited(tmp_path / "rows.csv", {ID: identity, "quantity": "1"})))
+def test_a_row_with_the_same_content_keeps_its_correction(delivered: Site, tmp_path: Path) -> None:
+    identity = ids(delivered)[D1, "bad"]
+    run(delivered, take(delivered, edited(tmp_path / "rows.csv", {ID: identity, "quantity": "1"})))
 
     def standing() -> CorrectionStatus:
-        (kept,) = corrections.of_row(site.lake, identity)
+        (kept,) = corrections.of_row(delivered.lake, identity)
         return kept.status
 
     # The file comes anew; the row is where it was, and as it was.
-    site.deliver(D1, text(row("other"), BAD, WORSE))
-    site.run(ALL_BAD, [D1])
-    assert site.ids(D1) == ["bad", "other"]
+    delivered.deliver(D1, text(row("other"), BAD, WORSE))
+    delivered.run(ALL_BAD, [D1])
+    assert delivered.ids(D1) == ["bad", "other"]
     # A column that is added to the source does not make it another row; a value in it does.
     wider = f"{HEADER},more"
-    site.deliver(D1, text(*(f"{each}," for each in (row("other"), BAD)), header=wider))
-    site.run(ALL_BAD, [D1])
-    assert (site.ids(D1), standing()) == (["bad", "other"], CorrectionStatus.STANDING)
-    site.deliver(D1, text(*(f"{each},x" for each in (row("other"), BAD)), header=wider))
-    site.run(ALL_BAD, [D1])
-    assert (site.ids(D1), standing()) == (["other"], CorrectionStatus.SUPERSEDED)
+    delivered.deliver(D1, text(*(f"{each}," for each in (row("other"), BAD)), header=wider))
+    delivered.run(ALL_BAD, [D1])
+    assert (delivered.ids(D1), standing()) == (["bad", "other"], CorrectionStatus.STANDING)
+    delivered.deliver(D1, text(*(f"{each},x" for each in (row("other"), BAD)), header=wider))
+    delivered.run(ALL_BAD, [D1])
+    assert (delivered.ids(D1), standing()) == (["other"], CorrectionStatus.SUPERSEDED)
     # With other content it is another row, and bad; the correction says that it does not hold.
-    site.deliver(D1, text(row("other"), row("bad", quantity=-2), WORSE))
-    site.run(ALL_BAD, [D1])
-    assert (site.ids(D1), standing()) == (["other"], CorrectionStatus.SUPERSEDED)
+    delivered.deliver(D1, text(row("other"), row("bad", quantity=-2), WORSE))
+    delivered.run(ALL_BAD, [D1])
+    assert (delivered.ids(D1), standing()) == (["other"], CorrectionStatus.SUPERSEDED)
     # And back.
-    site.deliver(D1, text(row("other"), BAD, WORSE))
-    site.run(ALL_BAD, [D1])
-    assert (site.ids(D1), standing()) == (["bad", "other"], CorrectionStatus.STANDING)
+    delivered.deliver(D1, text(row("other"), BAD, WORSE))
+    delivered.run(ALL_BAD, [D1])
+    assert (delivered.ids(D1), standing()) == (["bad", "other"], CorrectionStatus.STANDING)
 
 
-def test_a_correction_is_withdrawn(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    before = site.contents()
-    identity = ids(site)[D1, "bad"]
+def test_a_correction_is_withdrawn(delivered: Site, tmp_path: Path) -> None:
+    before = delivered.contents()
+    identity = ids(delivered)[D1, "bad"]
     path = edited(tmp_path / "rows.csv", {ID: identity, "quantity": "1"})
-    run(site, take(site, path))
-    assert site.cleaned() != before["cleaned"]
+    run(delivered, take(delivered, path))
+    assert delivered.cleaned() != before["cleaned"]
     # What was released is closed: another change of it is refused while the correction stands.
     edited(path, {ID: identity, "quantity": "2"})
     with pytest.raises(PartitionError, match="released"):
-        take(site, path)
+        take(delivered, path)
     picked = Picked(ids=[identity], statuses=EVERY)
-    replay = withdraw(site.lake, picked, reason="wrong row", author="you")
+    replay = withdraw(delivered.lake, picked, reason="wrong row", author="you")
     assert replay.partitions == {"things": [D1]}
-    entry = clean(site.step(ALL_BAD), [D1]).entries[D1]
+    entry = clean(delivered.step(ALL_BAD), [D1]).entries[D1]
     assert entry.status is Status.PUBLISHED
-    assert site.cleaned() == before["cleaned"]
-    assert statuses(site)[D1, "bad"] == "open"
-    (kept,) = corrections.of_row(site.lake, identity)
+    assert delivered.cleaned() == before["cleaned"]
+    assert statuses(delivered)[D1, "bad"] == "open"
+    (kept,) = corrections.of_row(delivered.lake, identity)
     assert kept.status is CorrectionStatus.WITHDRAWN
-    assert [each.action for each in work.actions(site.lake, identity)] == ["correct", "withdraw"]
-    assert withdraw(site.lake, picked, reason="r", author="a").rows == {}
-    run(site, take(site, path))
-    assert ("bad", 2) in site.cleaned(columns="thing_id, quantity")
+    assert [each.action for each in work.actions(delivered.lake, identity)] == [
+        "correct",
+        "withdraw",
+    ]
+    assert withdraw(delivered.lake, picked, reason="r", author="a").rows == {}
+    run(delivered, take(delivered, path))
+    assert ("bad", 2) in delivered.cleaned(columns="thing_id, quantity")
 
 
-def test_a_correction_that_is_not_enough_is_added_to(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    identity = ids(site)[D1, "worse"]
+def test_a_correction_that_is_not_enough_is_added_to(delivered: Site, tmp_path: Path) -> None:
+    identity = ids(delivered)[D1, "worse"]
     path = edited(tmp_path / "rows.csv", {ID: identity, "quantity": "1"})
-    run(site, take(site, path))
-    (bad,) = work.find(site.lake, Picked(ids=[identity]))
+    run(delivered, take(delivered, path))
+    (bad,) = work.find(delivered.lake, Picked(ids=[identity]))
     assert bad.rules == ("price__ge",)
     # What is exported now is what was judged; a masked value stays as it was corrected.
-    export(site.lake, "things", Picked(ids=[identity]), path, COLUMNS - {"quantity"})
+    export(delivered.lake, "things", Picked(ids=[identity]), path, COLUMNS - {"quantity"})
     path.write_text(path.read_text().replace("-5.00", "5.00"))
-    run(site, take(site, path))
-    assert ("worse", 1) in site.cleaned(D1 and "things", "thing_id, quantity")
-    earlier, later = corrections.of_row(site.lake, identity)
+    run(delivered, take(delivered, path))
+    assert ("worse", 1) in delivered.cleaned(D1 and "things", "thing_id, quantity")
+    earlier, later = corrections.of_row(delivered.lake, identity)
     assert earlier.status is CorrectionStatus.REPLACED
     assert later.corrected_row == {"quantity": "1", "price": "5.00"}
 
 
-def test_a_corrected_key_is_a_key_like_any_other(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    found = ids(site)
+def test_a_corrected_key_is_a_key_like_any_other(delivered: Site, tmp_path: Path) -> None:
+    found = ids(delivered)
     # The two corrected rows are copies of one thing, and the later change of it counts.
     path = edited(
         tmp_path / "rows.ndjson",
@@ -228,10 +239,10 @@ def test_a_corrected_key_is_a_key_like_any_other(site: Site, tmp_path: Path) -> 
         {ID: found[D1, "worse"], "thing_id": "same", "quantity": 2, "price": "1",
          "changed_at": "2030-01-01 00:00:00"},
     )  # fmt: skip
-    entry = run(site, take(site, path)).entries[D1]
+    entry = run(delivered, take(delivered, path)).entries[D1]
     assert (entry.cleaned, entry.quarantined, entry.deduplicated) == (2, 0, 1)
     # Its time is another day's; it stays in the partition that it was delivered in.
-    assert site.cleaned(columns="thing_id, quantity, _partition") == [
+    assert delivered.cleaned(columns="thing_id, quantity, _partition") == [
         ("good", 1, D1), ("same", 2, D1),
     ]  # fmt: skip
 
@@ -295,12 +306,13 @@ def test_a_stopped_partition_is_published_once_its_rows_are_corrected(
     assert statuses(site)[D1, "worse"] == "open"
 
 
-def test_what_a_spreadsheet_writes_is_read(site: Site, tmp_path: Path) -> None:
-    deliver(site)
+def test_what_a_spreadsheet_writes_is_read(delivered: Site, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_bytes(f'\ufeff{ID};note;QUANTITY\r\n{ids(site)[D1, "bad"]};"a\r\nb";4\r\n'.encode())
-    run(site, take(site, path))
-    assert ("bad", 4, "a\r\nb") in site.cleaned(columns="thing_id, quantity, note")
+    path.write_bytes(
+        f'\ufeff{ID};note;QUANTITY\r\n{ids(delivered)[D1, "bad"]};"a\r\nb";4\r\n'.encode()
+    )
+    run(delivered, take(delivered, path))
+    assert ("bad", 4, "a\r\nb") in delivered.cleaned(columns="thing_id, quantity, note")
 
 
 def expect(site: Site, path: Path, said: str, dataset: Dataset = ALL_BAD) -> PlatformError:
@@ -312,44 +324,47 @@ def expect(site: Site, path: Path, said: str, dataset: Dataset = ALL_BAD) -> Pla
     return raised.value
 
 
-def test_files_that_do_not_fit_are_refused_whole(site: Site, tmp_path: Path) -> None:
-    deliver(site)
-    identity, other = ids(site)[D1, "bad"], ids(site)[D1, "worse"]
+def test_files_that_do_not_fit_are_refused_whole(delivered: Site, tmp_path: Path) -> None:
+    identity, other = ids(delivered)[D1, "bad"], ids(delivered)[D1, "worse"]
     path = tmp_path / "rows.csv"
     good = {ID: identity, "quantity": "1"}
-    expect(site, edited(path, good, {ID: "0" * 32, "quantity": "1"}), "1 that are not, such as 00")
-    expect(site, edited(path, {ID: identity, "colour": "red"}), "colour")
-    expect(site, edited(path, good, good), f"row {identity} 2 times")
-    expect(site, edited(path, {"thing_id": "bad"}), f"a column {ID}")
-    expect(site, edited(path, good, {ID: "", "quantity": "1"}), "1 rows without one")
-    expect(site, edited(tmp_path / "rows.ndjson", {"thing_id": "bad"}), f"a column {ID}")
-    expect(site, tmp_path / "none.csv", "no file")
-    expect(site, tmp_path / "rows.xlsx", ".csv or .ndjson")
+    expect(
+        delivered, edited(path, good, {ID: "0" * 32, "quantity": "1"}), "1 that are not, such as 00"
+    )
+    expect(delivered, edited(path, {ID: identity, "colour": "red"}), "colour")
+    expect(delivered, edited(path, good, good), f"row {identity} 2 times")
+    expect(delivered, edited(path, {"thing_id": "bad"}), f"a column {ID}")
+    expect(delivered, edited(path, good, {ID: "", "quantity": "1"}), "1 rows without one")
+    expect(delivered, edited(tmp_path / "rows.ndjson", {"thing_id": "bad"}), f"a column {ID}")
+    expect(delivered, tmp_path / "none.csv", "no file")
+    expect(delivered, tmp_path / "rows.xlsx", ".csv or .ndjson")
     path.write_text(f"{ID},{ID},note\n{identity},{identity},x\n")
-    expect(site, path, f'"{ID}" twice')
+    expect(delivered, path, f'"{ID}" twice')
     path.write_text("")
-    expect(site, path, "no such column")
+    expect(delivered, path, "no such column")
     path.write_text(f"{ID},note\n{identity},secret,more\n")
-    error = expect(site, path, "line 2")
+    error = expect(delivered, path, "line 2")
     assert "3 values under 2 names" in str(error)
     assert "secret" not in str(error)
     lines = tmp_path / "rows.ndjson"
     lines.write_text(f'{{"{ID}": "{identity}", "note": "secret"\n')
-    assert "secret" not in str(expect(site, lines, "one JSON object a line"))
+    assert "secret" not in str(expect(delivered, lines, "one JSON object a line"))
     lines.write_text(f'["{ID}"]\n')
-    expect(site, lines, "a line that is none")
+    expect(delivered, lines, "a line that is none")
     # Rows of two datasets; and of another than is asked for.
     second = things("others", max_bad_share=1.0)
-    site.deliver(D1, text(BAD), "others")
-    site.run(second, [D1])
-    ((of_others,),) = site.quarantine("others", "quarantine_id")
-    expect(site, edited(path, good, {ID: of_others, "quantity": "1"}), "others, things")
-    expect(site, edited(path, {ID: of_others, "quantity": "1"}), "rows of things")
+    delivered.deliver(D1, text(BAD), "others")
+    delivered.run(second, [D1])
+    ((of_others,),) = delivered.quarantine("others", "quarantine_id")
+    expect(delivered, edited(path, good, {ID: of_others, "quantity": "1"}), "others, things")
+    expect(delivered, edited(path, {ID: of_others, "quantity": "1"}), "rows of things")
     # A row that somebody has closed.
-    work.resolve(site.lake, Picked(ids=[other]), reason="r", author="a")
-    expect(site, edited(path, good, {ID: other, "quantity": "1"}), f"{other}, which is resolved")
+    work.resolve(delivered.lake, Picked(ids=[other]), reason="r", author="a")
+    expect(
+        delivered, edited(path, good, {ID: other, "quantity": "1"}), f"{other}, which is resolved"
+    )
     # Its unchanged line may stay in the file.
-    assert take(site, edited(path, good, {ID: other, "quantity": "many"})).unchanged == 1
+    assert take(delivered, edited(path, good, {ID: other, "quantity": "many"})).unchanged == 1
 
 
 @pytest.mark.parametrize(
@@ -360,20 +375,18 @@ def test_files_that_do_not_fit_are_refused_whole(site: Site, tmp_path: Path) -> 
     ],
 )
 def test_a_reason_and_an_author_are_asked_for(
-    site: Site, tmp_path: Path, act: Callable[..., object]
+    delivered: Site, tmp_path: Path, act: Callable[..., object]
 ) -> None:
-    deliver(site)
-    path = edited(tmp_path / "rows.csv", {ID: ids(site)[D1, "bad"], "quantity": "1"})
+    path = edited(tmp_path / "rows.csv", {ID: ids(delivered)[D1, "bad"], "quantity": "1"})
     for said in ({"reason": " ", "author": "a"}, {"reason": "r", "author": ""}):
         with pytest.raises(PartitionError, match="never all of it at once"):
-            act(site, path, **said)
+            act(delivered, path, **said)
 
 
-def test_where_nothing_is_corrected_the_raw_table_itself_is_read(site: Site) -> None:
-    deliver(site)
+def test_where_nothing_is_corrected_the_raw_table_itself_is_read(delivered: Site) -> None:
     from platform_assets.pipeline import overlay
 
-    step: Step = site.step(ALL_BAD)
+    step: Step = delivered.step(ALL_BAD)
     with overlay.corrected(step, [D1]) as own:
         assert own is step
         assert own.raw_rows == tables.raw_table("things")

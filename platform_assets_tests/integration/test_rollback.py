@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,16 +29,23 @@ from platform_assets.warehouse.ledger import Status
 from platform_assets.warehouse.quarantine_work import Picked
 from platform_assets.warehouse.snapshots import Asked
 from platform_assets.warehouse.tally import RowChanges
-from platform_assets_tests.conftest import lake_in
+from platform_assets_tests.conftest import Prepared, lake_in
 from platform_assets_tests.faults.processes import KILLED, PATIENCE_SECONDS, worker
 from platform_assets_tests.rolled import LOOSE, back, published_wrong, rolled
 from platform_assets_tests.support import D1, D2, Site, Thing, row, text, things
 
 
-@pytest.fixture
-def wrong(site: Site) -> Site:
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """A day that was published right and then wrong, and another one."""
-    return published_wrong(site)
+    return Prepared.by(published_wrong, tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def wrong(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
+    """A copy of that."""
+    with prepared.copy(tmp_path) as site:
+        yield site
 
 
 def test_an_earlier_publish_stands_again_and_adds_up(wrong: Site) -> None:
@@ -105,7 +113,8 @@ def test_force_and_another_contract_end_a_hold(wrong: Site, dataset: Dataset, fo
     assert not hold.is_held(wrong.published("cleaned")[D1])
 
 
-def test_raw_rows_are_restored_and_judged_again(wrong: Site) -> None:
+def test_raw_rows_are_restored_and_judged_again(site: Site) -> None:
+    wrong = published_wrong(site)
     numbers = "quarantine_id, row_number, original_row"
     first = wrong.quarantine(columns=numbers)
     done = back(wrong, layer="raw")

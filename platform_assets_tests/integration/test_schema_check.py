@@ -15,13 +15,16 @@ from dagster._core.storage.tags import (
 
 from platform_assets.assets.build import build_definitions
 from platform_assets.assets.drift import OBSERVED
+from platform_assets.assets.runs import QUIET
 from platform_assets.contracts import Contract, DriftPolicy, Field, Key
 from platform_assets.dataset import Dataset
 from platform_assets.partitions import Daily
-from platform_assets.resources import FolderResource
+from platform_assets.resources import FolderResource, lake_config
+from platform_assets.settings import load_settings
 from platform_assets.sources.files import CsvFiles
+from platform_assets.warehouse.lake import connect
 from platform_assets_tests.conftest import Installation
-from platform_assets_tests.support import DAYS, text
+from platform_assets_tests.support import DAYS, Site, text
 from platform_assets_tests.typed import TypedFiles
 
 D1, D2, D3 = DAYS[:3]
@@ -76,6 +79,7 @@ class World:
     folder: Path
     instance: dg.DagsterInstance
     observed: int = field(default=0)
+    defined: tuple[Sequence[Dataset], dg.Definitions] | None = None
 
     def deliver(self, day: str, *rows: str, header: str, name: str = "sales") -> None:
         path = self.folder / name / f"{day}.csv"
@@ -83,14 +87,13 @@ class World:
         path.write_text(text(*rows, header=header))
 
     def run(self, datasets: Sequence[Dataset], days: Sequence[str]) -> dg.ExecuteInProcessResult:
-        definitions = build_definitions(
-            datasets,
-            resources={"files": FolderResource(path=str(self.folder))},
-            assets=[weekly, monthly] if any(d.name == "sales" for d in datasets) else [],
-        )
+        if self.defined is None or self.defined[0] != datasets:
+            self.defined = (datasets, self.define(datasets))
+        definitions = self.defined[1]
         selected = dg.AssetSelection.groups("raw", "cleaned", "quarantine")
         graph = definitions.resolve_asset_graph()
         return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            run_config=QUIET,
             instance=self.instance,
             tags={
                 ASSET_PARTITION_RANGE_START_TAG: days[0],
@@ -99,6 +102,20 @@ class World:
             asset_selection=sorted(selected.resolve(graph), key=str),
             raise_on_error=False,
         )
+
+    def define(self, datasets: Sequence[Dataset]) -> dg.Definitions:
+        return build_definitions(
+            datasets,
+            resources={"files": FolderResource(path=str(self.folder))},
+            assets=[weekly, monthly] if any(d.name == "sales" for d in datasets) else [],
+        )
+
+    def without_dagster(self, dataset: Dataset, days: Sequence[str]) -> None:
+        """Load and clean partitions as a run does, which is quicker."""
+        with connect(lake_config(load_settings())) as lake:
+            loaded, cleaned = Site(lake, self.folder).run(dataset, days)
+        assert not loaded.failed
+        assert not cleaned.failed
 
     def observations(self) -> list[dg.AssetObservation]:
         """Those of the raw asset since the last call, oldest first."""
@@ -168,14 +185,21 @@ KINDS = {
 }
 
 
+# One that is taken in and one that stops its day: runs before and after tell these two apart alone.
+FOLLOWED = {"added", "added, blocked"}
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_fires_check_and_observation_then_is_silent(world: World, name: str) -> None:
     header, row, policy, severity, told = KINDS[name]
     sales = dataset("sales", Sale, drift=DriftPolicy(**policy))
     world.deliver(D1, "a,1,x", header=FIRST)
-    silent = world.run([sales], [D1])
-    assert schema_check(silent).passed
-    assert world.observations() == []
+    # What a run tells of a day that is as it should be is the same for all kinds.
+    if name in FOLLOWED:
+        assert schema_check(world.run([sales], [D1])).passed
+        assert world.observations() == []
+    else:
+        world.without_dagster(sales, [D1])
     world.deliver(D2, row, header=header)
     world.deliver(D3, "c,3,x", header=FIRST)
     result = world.run([sales], [D2, D3])
@@ -202,6 +226,8 @@ def test_each_kind_fires_check_and_observation_then_is_silent(world: World, name
         if e.is_step_materialization and e.asset_key == CLEANED
     }
     assert materialized == ({D3} if blocked else {D2, D3})
+    if name not in FOLLOWED:
+        return
     again = world.run([sales], [D2, D3])
     assert schema_check(again).passed is not blocked
     assert len(world.observations()) == (1 if blocked else 0)
