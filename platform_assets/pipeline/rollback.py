@@ -33,6 +33,7 @@ from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.leftovers import Compared
 from platform_assets.warehouse.migrate import table_columns
 from platform_assets.warehouse.publish import in_partitions
+from platform_assets.warehouse.snapshots import look_back
 from platform_assets.warehouse.tally import RowChanges, Tally
 
 _RESTORED, _HISTORY = "_restored", "_restored_history"
@@ -89,6 +90,7 @@ def roll_back(connection: Connection, chosen: Plan, *, reason: str, author: str)
         )
     started = time.perf_counter()
     target, table = chosen.target, chosen.target.table
+    look_back(connection, chosen.snapshot)
     _stage(connection, chosen)
     extracted = _extracted_then(connection, chosen)
     tally = Tally(table.key, table.partition)

@@ -13,6 +13,7 @@ from platform_assets.warehouse import ledger
 from platform_assets.warehouse.lake import Connection
 from platform_assets.warehouse.ledger import Status
 from platform_assets.warehouse.publish import in_partitions
+from platform_assets.warehouse.snapshots import look_back
 from platform_assets.warehouse.tables import LEDGER
 
 
@@ -30,7 +31,7 @@ def changed_partitions(
     of either state, by a sum of hashes that holds none of them.
 
     Args:
-        connection: An open lake.
+        connection: An open lake, outside of a transaction.
         asset: The asset's key, by which the ledger knows the publishes.
         table: The asset's table, quoted.
         partitions: The partitions in question.
@@ -46,6 +47,7 @@ def changed_partitions(
     before = _published_at(connection, asset, again, since)
     if not before:
         return sorted(again)
+    look_back(connection, since)
 
     def told(relation: str) -> str:
         return (

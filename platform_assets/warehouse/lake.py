@@ -23,6 +23,8 @@ from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse import threads
 
 LAKE = "lake"
+_ATTACHING = "lake_attaching"
+"""The session variable that keeps how the lake was attached."""
 EXTENSIONS = ("sqlite_scanner", "ducklake")
 # A commit takes 10 to 30 ms; with several writers the queue drains in far less than this.
 CONTENTION_ATTEMPTS = 60
@@ -103,7 +105,11 @@ def attach(connection: Connection, config: LakeConfig, *, read_only: bool = Fals
         load_extension(connection, name)
     if not read_only:
         config.files.mkdir(parents=True, exist_ok=True)
-    catalog = quote_literal(f"ducklake:sqlite:{config.catalog}")
+    attaching = (
+        f"ATTACH IF NOT EXISTS {quote_literal(f'ducklake:sqlite:{config.catalog}')} AS {LAKE} "
+        f"(DATA_PATH {quote_literal(str(config.files))}, OVERRIDE_DATA_PATH true, "
+        f"DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''})"
+    )
     # Two processes that meet a new catalog both want to set its mode and to create its tables. The
     # catalog remembers where its files were; the setting decides, so that a lake can be moved.
     for attempt in stamina.retry_context(
@@ -112,13 +118,22 @@ def attach(connection: Connection, config: LakeConfig, *, read_only: bool = Fals
         with attempt:
             if not read_only:
                 _prepare_catalog(config.catalog)
-            connection.execute(
-                f"ATTACH IF NOT EXISTS {catalog} AS {LAKE} "
-                f"(DATA_PATH {quote_literal(str(config.files))}, OVERRIDE_DATA_PATH true, "
-                f"DATA_INLINING_ROW_LIMIT 0{', READ_ONLY' if read_only else ''})"
-            )
+            connection.execute(attaching)
+    connection.execute(f"SET VARIABLE {_ATTACHING} = ?", [attaching])
     for name, value in config.variables.items():
         connection.execute(f"SET VARIABLE {quote_identifier(name)} = ?", [value])
+
+
+def attach_again(connection: Connection) -> None:
+    """Let go of all that the engine remembers of the lake's tables; temporary tables stay.
+
+    Args:
+        connection: An open lake, outside of a transaction.
+    """
+    row = connection.execute(f"SELECT getvariable({quote_literal(_ATTACHING)})").fetchone()
+    assert row is not None  # a SELECT without FROM has a row
+    connection.execute(f"DETACH {LAKE}")
+    connection.execute(str(row[0]))
 
 
 @contextmanager

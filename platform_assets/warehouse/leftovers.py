@@ -23,7 +23,7 @@ from platform_assets.sql import quote_identifier, quote_literal
 from platform_assets.warehouse.compaction import CATALOG
 from platform_assets.warehouse.lake import LAKE, Connection
 from platform_assets.warehouse.publish import in_partitions
-from platform_assets.warehouse.snapshots import columns_at, table_id
+from platform_assets.warehouse.snapshots import columns_at, look_back, table_id
 from platform_assets.warehouse.tally import NOT_COMPARED
 
 # Below this, either way takes no time.
@@ -134,6 +134,7 @@ def leftovers(
             found=f"from snapshot {start} to snapshot {end}",
             fix="exchange --from and --to",
         )
+    look_back(connection, start, end)
     before, after = _states(connection, compared, start, end)
     schema = [
         SchemaChange(name, before.get(name, ""), after.get(name, ""))

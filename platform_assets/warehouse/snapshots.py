@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from platform_assets.errors import PartitionError
 from platform_assets.sql import quote_literal
 from platform_assets.warehouse.compaction import CATALOG
-from platform_assets.warehouse.lake import Connection, current_snapshot
+from platform_assets.warehouse.lake import Connection, attach_again, current_snapshot
 from platform_assets.warehouse.tables import LEDGER
 
 NOW = "now"
@@ -157,6 +157,38 @@ def table_id(connection: Connection, schema: str, name: str, snapshot: int) -> i
         """
     ).fetchone()
     return int(row[0]) if row else None
+
+
+def look_back(connection: Connection, *snapshots: int) -> None:
+    """See to it that tables can be read as they were at snapshots, in the rest of the connection.
+
+    DuckLake remembers which tables there are by the version of the schema alone (its issue 955). To
+    read rows that are kept in the catalog, it looks up their table under the version at which the
+    first of them was written, but as of the snapshot that made the table. From then on it takes
+    what there was at that snapshot for all of that version: tables that were made in between "do
+    not exist". What it has seen rightly before, it keeps.
+
+    Args:
+        connection: An open lake, outside of a transaction.
+        snapshots: Those at which tables are about to be read.
+    """
+    if not snapshots:
+        return
+    confused = connection.execute(
+        f"""
+        SELECT min(snapshot_id) FROM {CATALOG}.ducklake_snapshot
+        WHERE snapshot_id IN ({", ".join(map(str, snapshots))})
+          AND schema_version IN (SELECT schema_version FROM {CATALOG}.ducklake_inlined_data_tables)
+          AND schema_version <> (SELECT max(schema_version) FROM {CATALOG}.ducklake_snapshot)
+        GROUP BY schema_version
+        """
+    ).fetchall()
+    if not confused:
+        return
+    attach_again(connection)
+    for (snapshot,) in confused:
+        # Described and not read: reading its rows would confuse the next.
+        connection.execute(f"DESCRIBE FROM {LEDGER} AT (VERSION => {snapshot})")
 
 
 def columns_at(connection: Connection, table: str, snapshot: int) -> dict[str, str]:

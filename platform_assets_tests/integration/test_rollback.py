@@ -113,8 +113,7 @@ def test_force_and_another_contract_end_a_hold(wrong: Site, dataset: Dataset, fo
     assert not hold.is_held(wrong.published("cleaned")[D1])
 
 
-def test_raw_rows_are_restored_and_judged_again(site: Site) -> None:
-    wrong = published_wrong(site)
+def test_raw_rows_are_restored_and_judged_again(wrong: Site) -> None:
     numbers = "quarantine_id, row_number, original_row"
     first = wrong.quarantine(columns=numbers)
     done = back(wrong, layer="raw")
