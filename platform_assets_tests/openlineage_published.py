@@ -119,8 +119,9 @@ class Published:
         try:
             validator.validate(told)
         except Unresolvable as error:
+            through = "" if error.ref == address else f", which refers to {error.ref}"
             raise SpecificationError(
-                f"{what} is of {address}: {error.ref} is not in {self._where}, which has "
+                f"the {what} names {address}{through}: not in {self._where}, which has "
                 f"{', '.join(self.schemas)}"
             ) from error
 
