@@ -2,7 +2,8 @@
 
 Belongs here: JSON schemas of events and facets, made from the types that openlineage-python's own
 generator has made from the published ones, each of which names its address and version. Does not
-belong here: an assertion about the platform.
+belong here: an assertion about the platform, and reading the published schema itself
+(``openlineage_published``), which events are held against as well where somebody has it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import jsonschema
 from openlineage.client import generated
 from openlineage.client.generated import base
 
+from platform_assets_tests.openlineage_published import FACETS, Published, published
+
 FORMATS = {
     "runId": "uuid",
     "eventTime": "date-time",
@@ -35,7 +38,6 @@ FORMATS = {
     "url": "uri",
 }
 CHECKER = jsonschema.FormatChecker()
-FACETS = ("facets", "inputFacets", "outputFacets")
 
 
 @CHECKER.checks("uuid", raises=ValueError)
@@ -115,11 +117,18 @@ def _named(kind: Any) -> set[Any]:
     return {kind, *(name for each in typing.get_args(kind) for name in _named(each))}
 
 
+@cache
+def published_schema() -> Published | None:
+    """The published schema; None: nobody says where it is."""
+    return published(CHECKER)
+
+
 def examine(event: dict[str, Any]) -> list[str]:
     """Hold a run event against the schemas; the facets that were found in it, by name.
 
     Raises:
         jsonschema.ValidationError: It is not as the specification says.
+        SpecificationError: ``OPENLINEAGE_SPEC`` is set, and a schema of it is not there.
     """
     jsonschema.validate(event, schema_of(base.RunEvent), format_checker=CHECKER)
     holders = [event["run"], event["job"], *event["inputs"], *event["outputs"]]
@@ -130,4 +139,7 @@ def examine(event: dict[str, Any]) -> list[str]:
                 known = facets_by_address()[facet["_schemaURL"]]
                 jsonschema.validate(facet, schema_of(known), format_checker=CHECKER)
                 names.append(name)
+    specification = published_schema()
+    if specification is not None:
+        assert specification.examine(event) == names
     return names

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import jsonschema
 import pytest
 
 from platform_assets.observability.openlineage_events import run_id
 from platform_assets_tests.integration.aggregate_world import World, open_world
 from platform_assets_tests.integration.test_cli import call
-from platform_assets_tests.openlineage_schema import examine
+from platform_assets_tests.openlineage_published import NAMED, NOT_SET, SpecificationError
+from platform_assets_tests.openlineage_schema import examine, published_schema
 
 D1, D2 = DAYS = ("2025-01-01", "2025-01-02")
 FILE = "events.ndjson"
@@ -62,6 +65,35 @@ def test_every_event_is_as_the_specification_says(events: list[dict[str, Any]]) 
         "ownership", "sql", "sourceCodeLocation", "schema", "columnLineage", "dataQualityMetrics",
         "dataQualityAssertions", "outputStatistics", "inputStatistics",
     }  # fmt: skip
+
+
+@pytest.mark.skipif(not NAMED, reason=NOT_SET)
+def test_every_event_is_as_the_published_schema_says(events: list[dict[str, Any]]) -> None:
+    schema = published_schema()
+    assert schema is not None
+    for event in events:
+        assert schema.examine(event)
+
+    def broken() -> tuple[dict[str, Any], dict[str, Any]]:
+        event = copy.deepcopy(ends(events, "cleaned_orders")[0])
+        return event, output(event, "cleaned.orders")["outputFacets"]["outputStatistics"]
+
+    for place, name, value in (("event", "eventTime", "yesterday"), ("facet", "rowCount", "many")):
+        event, facet = broken()
+        {"event": event, "facet": facet}[place][name] = value
+        with pytest.raises(jsonschema.ValidationError, match=f"'{value}' is not"):
+            schema.examine(event)
+    for place, name in (("event", "eventTime"), ("facet", "_producer")):
+        event, facet = broken()
+        del {"event": event, "facet": facet}[place][name]
+        with pytest.raises(jsonschema.ValidationError, match=f"'{name}' is a required property"):
+            schema.examine(event)
+    for place, name in (("event", "schemaURL"), ("facet", "_schemaURL")):
+        event, facet = broken()
+        holder = {"event": event, "facet": facet}[place]
+        holder[name] = holder[name].replace("-0-2/", "-0-999/")
+        with pytest.raises(SpecificationError, match="-0-999/"):
+            schema.examine(event)
 
 
 def test_every_run_begins_once_and_ends_once(
