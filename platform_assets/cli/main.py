@@ -36,6 +36,11 @@ from platform_assets.errors import SettingsError
 from platform_assets.observability.output import log_to
 
 DEMO_START = date(2025, 1, 1)
+# Where `--help` shows a command, in this order.
+BEGIN = "Begin"
+EVERY_DAY = "Every day"
+INCIDENT = "When something is wrong"
+WATCH = "Watch it from outside"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,20 +48,6 @@ app = typer.Typer(
     help="A data platform on Dagster: every row accounted for.",
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(alerts_app, name="alerts")
-app.add_typer(contracts_app, name="contracts")
-app.add_typer(checks_app, name="checks")
-app.add_typer(freshness_app, name="freshness")
-app.add_typer(quarantine_app, name="quarantine")
-app.add_typer(datasets_app, name="datasets")
-app.add_typer(connections_app, name="connections")
-app.add_typer(lineage_app, name="lineage")
-app.add_typer(metrics_app, name="metrics")
-app.command()(diff)
-app.command()(impact)
-app.command()(rollback)
-app.command()(watchdog)
-app.command()(report)
 
 Force = Annotated[bool, typer.Option(help="Do again what is unchanged.")]
 
@@ -73,7 +64,7 @@ def _ensure_env_file() -> None:
         file.write(text.replace(f"\n{name}\n", f"\n{name}{secrets.token_hex(32)}\n"))
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 @explained
 def setup() -> None:
     """Make what an installation needs: .env with a key, DAGSTER_HOME, the dbt manifest."""
@@ -86,7 +77,7 @@ def setup() -> None:
     console.print(f"ready: instance in {home}")
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 @explained
 def generate(
     days: Annotated[int, typer.Option(help="Days of deliveries.")] = 60,
@@ -128,7 +119,7 @@ def _day(text: str, option: str) -> date:
         ) from None
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 @explained
 def backfill(
     first: Annotated[str, typer.Option("--from", help="First partition, YYYY-MM-DD.")],
@@ -144,7 +135,7 @@ def backfill(
         raise typer.Exit(EXIT_PARTIAL)
 
 
-@app.command()
+@app.command(rich_help_panel=EVERY_DAY)
 @explained
 def summary(as_json: Json = False) -> None:
     """Count what is in the lake, and show what is failed."""
@@ -183,7 +174,7 @@ def summary(as_json: Json = False) -> None:
         raise typer.Exit(EXIT_PARTIAL)
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 @explained
 def demo(
     days: Annotated[int, typer.Option(help="Days of deliveries.")] = 60,
@@ -207,7 +198,7 @@ def demo(
         raise typer.Exit(EXIT_PARTIAL)
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 @explained
 def dev(
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
@@ -253,6 +244,22 @@ def reference(
 
     for path in write(app, folder):
         console.print(f"wrote {path}")
+
+
+app.command(rich_help_panel=EVERY_DAY)(report)
+app.add_typer(datasets_app, name="datasets", rich_help_panel=EVERY_DAY)
+app.add_typer(contracts_app, name="contracts", rich_help_panel=EVERY_DAY)
+app.add_typer(freshness_app, name="freshness", rich_help_panel=EVERY_DAY)
+app.add_typer(lineage_app, name="lineage", rich_help_panel=EVERY_DAY)
+app.add_typer(alerts_app, name="alerts", rich_help_panel=INCIDENT)
+app.add_typer(checks_app, name="checks", rich_help_panel=INCIDENT)
+app.add_typer(quarantine_app, name="quarantine", rich_help_panel=INCIDENT)
+app.add_typer(connections_app, name="connections", rich_help_panel=INCIDENT)
+app.command(rich_help_panel=INCIDENT)(diff)
+app.command(rich_help_panel=INCIDENT)(rollback)
+app.command(rich_help_panel=INCIDENT)(impact)
+app.command(rich_help_panel=WATCH)(watchdog)
+app.add_typer(metrics_app, name="metrics", rich_help_panel=WATCH)
 
 
 def main() -> None:
