@@ -26,7 +26,7 @@ from platform_assets.sources.change_log import DebeziumFiles
 from platform_assets.sources.change_stream import DebeziumStream, HttpLines
 from platform_assets.warehouse.lake import connect
 from platform_assets.workers import BACKFILL, COMMAND_TAG
-from platform_assets_tests.alert_world import AlertWorld, begun, recovered
+from platform_assets_tests.alert_world import AlertWorld, begun, counted, recovered
 from platform_assets_tests.conftest import Installation
 from platform_assets_tests.logs import event, lines
 from platform_assets_tests.source_tables import DAYS as SALES_DAYS
@@ -116,8 +116,10 @@ def test_a_full_quarantine_is_told_until_it_is_not(world: AlertWorld) -> None:
 
 
 def test_a_change_of_columns_that_stops_partitions_is_told_instead_of_them(
-    world: AlertWorld,
+    installation: Installation, instance: dg.DagsterInstance, httpserver: HTTPServer
 ) -> None:
+    world = AlertWorld(installation, instance, httpserver, datasets=[things()])
+    world.tick()
     for day in (D1, D2):
         world.site.deliver(day, GOOD)
     assert world.run([D1], *LAYERS).success
@@ -174,8 +176,8 @@ def test_a_source_that_is_down_is_one_alert_with_what_waits_for_it(
         instance,
         httpserver,
         datasets=[
-            things(freshness=promise, partitions=daily),
-            things("others", freshness=promise, partitions=daily, owners=("team:others",)),
+            counted(freshness=promise, partitions=daily),
+            counted("others", freshness=promise, partitions=daily, owners=("team:others",)),
         ],
     )
     # Never published is late, and the first round tells of what stands.
@@ -292,7 +294,7 @@ def test_a_rule_is_told_where_its_policy_says_so(
     installation: Installation, instance: dg.DagsterInstance, httpserver: HTTPServer
 ) -> None:
     rules = {"quantity__ge": RulePolicy(alert_above=1)}
-    world = AlertWorld(installation, instance, httpserver, datasets=[things(rules=rules)])
+    world = AlertWorld(installation, instance, httpserver, datasets=[counted(rules=rules)])
     world.tick()
     good = [row(f"g{n}") for n in range(50)]
     world.site.deliver(D1, text(*good, row("a", quantity=-1)))

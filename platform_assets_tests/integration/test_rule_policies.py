@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
-from typing import Any
 
 import pytest
 
-from platform_assets.contracts import RulePolicy
+from platform_assets.contracts import Contract, Field, Key, RulePolicy
 from platform_assets.pipeline.gates import Action, action, strongest
 from platform_assets.warehouse import quarantine_work as work
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.quarantine_work import Picked
-from platform_assets_tests.support import D1, D2, Site, row, rows_named, text, things
+from platform_assets_tests.support import D1, D2, START, Site, row, rows_named, text, things
 
 GOOD = rows_named(*(f"g{n}" for n in range(8)))
 CHEAP = row("cheap", price="-1.00")
@@ -42,64 +44,120 @@ def held(site: Site, name: str) -> dict[str, int]:
     return dict(Counter(str(status) for (status,) in site.quarantine(name, "status")))
 
 
-def done(policy: RulePolicy | None, entry: LedgerEntry) -> Action:
-    """What was done about the rule."""
-    dataset = things(rules={RULE: policy} if policy else {})
-    (rule,) = (each for each in dataset.compiled.rules if each.name == RULE)
-    return action(dataset, rule, entry)
-
-
-@pytest.mark.parametrize(
-    ("policy", "published", "quarantined", "expected"),
-    [
-        (None, 8, 2, Action.ALERT),
-        (RulePolicy(alert_above=1), 8, 2, Action.ALERT),
-        (RulePolicy(alert_above=2), 8, 2, Action.QUARANTINE),
-        (RulePolicy(alert_above=0.2), 8, 2, Action.QUARANTINE),
-        (RulePolicy(alert_above=None), 8, 2, Action.QUARANTINE),
-        (RulePolicy(block_above=2), 8, 2, Action.ALERT),
-        (RulePolicy(block_above=0.2), 8, 2, Action.ALERT),
-        (RulePolicy(severity="warn"), 10, 0, Action.ALERT),
-        (RulePolicy(severity="warn", alert_above=2), 10, 0, Action.PASS),
-        (RulePolicy(severity="warn", alert_above=0.19), 10, 0, Action.ALERT),
-        (RulePolicy(severity="info"), 10, 0, Action.PASS),
-    ],
+# Policies of a rule that two rows of ten break, and what becomes of these.
+WITHIN: list[tuple[RulePolicy | None, int, int, Action]] = [
+    (None, 8, 2, Action.ALERT),
+    (RulePolicy(alert_above=1), 8, 2, Action.ALERT),
+    (RulePolicy(alert_above=2), 8, 2, Action.QUARANTINE),
+    (RulePolicy(alert_above=0.2), 8, 2, Action.QUARANTINE),
+    (RulePolicy(alert_above=None), 8, 2, Action.QUARANTINE),
+    (RulePolicy(block_above=2), 8, 2, Action.ALERT),
+    (RulePolicy(block_above=0.2), 8, 2, Action.ALERT),
+    (RulePolicy(severity="warn"), 10, 0, Action.ALERT),
+    (RulePolicy(severity="warn", alert_above=2), 10, 0, Action.PASS),
+    (RulePolicy(severity="warn", alert_above=0.19), 10, 0, Action.ALERT),
+    (RulePolicy(severity="info"), 10, 0, Action.PASS),
+]
+ABOVE = [
+    RulePolicy(severity=severity, block_above=limit)
+    for severity in ("error", "warn")
+    for limit in (0, 1, 0.19)
+]
+POLICIES = [*(policy for policy, *_ in WITHIN), *ABOVE]
+# One run judges them all: each has a column of its own, and a day on which that breaks its rule.
+COLUMNS = [f"column_{number}" for number in range(len(POLICIES))]
+DAY_OF = dict(zip(COLUMNS, (str(START + timedelta(n)) for n in range(len(COLUMNS))), strict=True))
+Columns = type(Contract)(
+    "Columns",
+    (Contract,),
+    {
+        "__module__": __name__,
+        "__annotations__": {"thing_id": str, **dict.fromkeys(COLUMNS, int)},
+        "thing_id": Key(),
+        **{column: Field(ge=0) for column in COLUMNS},
+    },
 )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a policy's day."""
+
+    rule: str
+    entry: LedgerEntry
+    published: int
+    held: dict[str, int]
+    action: Action
+
+
+def judge(site: Site, policies: Sequence[RulePolicy | None]) -> dict[str, Judged]:
+    """Clean the day of each column by a policy of its rule."""
+    given = {
+        f"{column}__ge": policy
+        for column, policy in zip(COLUMNS, policies, strict=True)
+        if policy is not None
+    }
+    dataset = things("columns", contract=Columns, max_bad_share=1.0, rules=given)
+    entries = site.run(dataset, list(DAY_OF.values()))[1].entries
+    rules = {rule.name: rule for rule in dataset.compiled.rules}
+    published = Counter(day for (day,) in site.cleaned("columns", "_partition"))
+    rows = site.quarantine("columns", "partition, status")
+    return {
+        column: Judged(
+            f"{column}__ge",
+            entries[day],
+            published[day],
+            dict(Counter(str(status) for at, status in rows if at == day)),
+            action(dataset, rules[f"{column}__ge"], entries[day]),
+        )
+        for column, day in DAY_OF.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def judged(shared_site: Site) -> tuple[dict[str, Judged], dict[str, Judged]]:
+    """What became of each day, and what then, where those that were blocked may have two."""
+    for column, day in DAY_OF.items():
+        bad = ",".join("-1" if each == column else "1" for each in COLUMNS)
+        good = ",".join("1" for _ in COLUMNS)
+        rows = [f"t{n},{good if n < 8 else bad}" for n in range(10)]
+        content = text(*rows, header=",".join(["thing_id", *COLUMNS]))
+        shared_site.deliver(day, content, "columns")
+    first = judge(shared_site, POLICIES)
+    again = [RulePolicy(severity=each.severity, block_above=2) for each in ABOVE]
+    return first, judge(shared_site, [*POLICIES[: len(WITHIN)], *again])
+
+
+@pytest.mark.parametrize("number", range(len(WITHIN)))
 def test_a_partition_within_its_thresholds_is_published(
-    shared_site: Site,
-    name: str,
-    policy: RulePolicy | None,
-    published: int,
-    quarantined: int,
-    expected: Action,
+    judged: tuple[dict[str, Judged], dict[str, Judged]], number: int
 ) -> None:
-    entry = run(shared_site, name, policy, CHEAP, CHEAPER)
-    assert entry.status is Status.PUBLISHED
-    assert (entry.cleaned, entry.quarantined) == (published, quarantined)
-    assert entry.broken == {RULE: 2}
-    assert len(shared_site.ids(D1, name)) == published
-    assert held(shared_site, name) == ({"open": quarantined} if quarantined else {})
-    assert done(policy, entry) is expected
+    _, published, quarantined, expected = WITHIN[number]
+    found = judged[0][COLUMNS[number]]
+    assert found.entry.status is Status.PUBLISHED
+    assert (found.entry.cleaned, found.entry.quarantined) == (published, quarantined)
+    assert found.entry.broken == {found.rule: 2}
+    assert found.published == published
+    assert found.held == ({"open": quarantined} if quarantined else {})
+    assert found.action is expected
 
 
-@pytest.mark.parametrize("limit", [0, 1, 0.19])
-@pytest.mark.parametrize("severity", ["error", "warn"])
+@pytest.mark.parametrize("number", range(len(ABOVE)))
 def test_a_partition_above_is_blocked_and_the_rows_that_stopped_it_are_found(
-    shared_site: Site, name: str, limit: float, severity: Any
+    judged: tuple[dict[str, Judged], dict[str, Judged]], number: int
 ) -> None:
-    policy = RulePolicy(severity=severity, block_above=limit)
-    entry = run(shared_site, name, policy, CHEAP, CHEAPER)
-    assert (entry.status, entry.stopped_by) == (Status.FAILED, RULE)
-    assert f"block_above={limit}" in entry.message
-    assert "2 of 10 rows" in entry.message
-    assert ("resolve" in entry.message) == (severity == "error")
-    assert shared_site.ids(D1, name) == []
-    assert held(shared_site, name) == {"blocked": 2}
-    assert done(policy, entry) is Action.BLOCK
+    policy = ABOVE[number]
+    found, again = (each[COLUMNS[len(WITHIN) + number]] for each in judged)
+    assert (found.entry.status, found.entry.stopped_by) == (Status.FAILED, found.rule)
+    assert f"block_above={policy.block_above}" in found.entry.message
+    assert "2 of 10 rows" in found.entry.message
+    assert ("resolve" in found.entry.message) == (policy.severity == "error")
+    assert found.published == 0
+    assert found.held == {"blocked": 2}
+    assert found.action is Action.BLOCK
     # With one fewer it may pass, and a warning's rows are then published, not held.
-    again = run(shared_site, name, RulePolicy(severity=severity, block_above=2), CHEAP, CHEAPER)
-    assert again.status is Status.PUBLISHED
-    assert held(shared_site, name) == ({"open": 2} if severity == "error" else {"released": 2})
+    assert again.entry.status is Status.PUBLISHED
+    assert again.held == ({"open": 2} if policy.severity == "error" else {"released": 2})
 
 
 def test_a_rule_s_own_threshold_is_named_before_the_share_of_all(
