@@ -50,10 +50,18 @@ def commands_of(page: Path) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
+def first_pages() -> dict[str, Path]:
+    """Every command once, with the page that has it first: the same words are the same command."""
+    found: dict[str, Path] = {}
+    for page in PAGES:
+        for command in commands_of(page):
+            found.setdefault(command, page.relative_to(ROOT))
+    return found
+
+
 DOCUMENTED = [
-    pytest.param(command, id=f"{page.relative_to(ROOT)}: {command}")
-    for page in PAGES
-    for command in commands_of(page)
+    pytest.param(command, id=f"{page}: {command}")
+    for command, page in first_pages().items()
     if command not in STARTED_ELSEWHERE and not command.startswith("make online-retail ")
 ]
 
@@ -170,15 +178,33 @@ def assert_it_comes_up(command: str, url: str, clone: Path, environment: dict[st
 
 
 def outlived(process: subprocess.Popen[bytes]) -> list[str]:
-    """What of a process group is still there long after Ctrl-C; it is killed."""
+    """What of a process group is still there long after Ctrl-C, by its command; it is killed."""
     deadline = time.monotonic() + STOP_SECONDS
     while (alive := members(process.pid)) and time.monotonic() < deadline:
         process.poll()
         time.sleep(0.2)
+    survivors = []
+    for each in alive:
+        # It may end while it is asked; once it is killed, it can no longer be.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            survivors.append(" ".join(each.cmdline()))
     if alive:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=STOP_SECONDS)
-    return [" ".join(each.cmdline()) for each in alive if each.is_running()]
+    return survivors
+
+
+def test_what_outlives_ctrl_c_is_told_by_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform_assets_tests.integration.test_docs.STOP_SECONDS", 1.0)
+    deaf = "trap '' INT; echo deaf; sleep 600; true"
+    process = subprocess.Popen(["sh", "-c", deaf], stdout=subprocess.PIPE, process_group=0)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"deaf\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert f"sh -c {deaf}" in outlived(process)
+        assert outlived(process) == []
 
 
 def members(group: int) -> list[psutil.Process]:
