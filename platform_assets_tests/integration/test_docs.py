@@ -20,6 +20,7 @@ import requests
 
 from platform_assets.cli.main import app
 from platform_assets.cli.reference import pages
+from platform_assets_tests.warm import SERVERS as DAGSTER
 from platform_assets_tests.warm import programs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,8 +104,8 @@ def environment(clone: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def warm(clone: Path, environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a command that ends by itself: nothing is loaded but once."""
-    programs = programs_of(clone)
+    """The environment of a command: nothing is loaded but once."""
+    programs = programs_of(clone, *DAGSTER)
     path = f"{programs}{os.pathsep}{environment['PATH']}"
     return {**environment, "PATH": path, "VENV": str(programs.parent)}
 
@@ -135,14 +136,12 @@ def test_make_demo_ends_well_and_every_row_adds_up(
 @pytest.mark.xdist_group("docs")
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("command", DOCUMENTED)
-def test_a_documented_command_works(
-    command: str, clone: Path, environment: dict[str, str], warm: dict[str, str]
-) -> None:
+def test_a_documented_command_works(command: str, clone: Path, warm: dict[str, str]) -> None:
     if command == "make demo":
         return  # the fixture ran it; its own test looks at the result
     served = [url for name, url in SERVERS.items() if f"{command} ".startswith(f"{name} ")]
     if served:
-        assert_it_comes_up(command, served[0], clone, environment)
+        assert_it_comes_up(command, served[0], clone, warm)
         return
     done = subprocess.run(
         ["bash", "-c", command],
@@ -167,7 +166,8 @@ def assert_it_comes_up(command: str, url: str, clone: Path, environment: dict[st
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        # A group of its own, which what is forked elsewhere can join: it is of the same session.
+        process_group=0,
     )
     try:
         assert answers(url)
