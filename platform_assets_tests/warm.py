@@ -7,15 +7,21 @@ dbt, of which nothing is the platform's own. A server per process of tests loads
 forks for each command. The platform itself is loaded by the command, from where it is told to, or
 once for many commands, by a server that is forked from the first for one project's folder.
 
-Programs in ``bin`` stand in for ``python`` and ``platform-assets``: a shell or make finds them on
-its path. They hand their arguments, environment, folder and open files to the server, and end as
-the command ends. What the server cannot do quicker is done by the real program.
+Programs in ``bin`` stand in for ``python``, ``platform-assets``, ``dagster`` and ``dbt``: a shell
+or make finds them on its path. They hand their arguments, environment, folder and open files to the
+server, and end as the command ends. What the server cannot do quicker is done by the real program.
+
+A command is in the process group of who asked, where both are of one session: Ctrl-C reaches it as
+it reaches any other, and whoever looks for what has outlived Ctrl-C finds it. Where `SERVERS` are
+loaded too, a command takes the program that stands in for its own Python, and finds others beside
+it: what it starts, such as dbt and the processes of ``dagster dev``, waits for no imports either.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -31,6 +37,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,19 +66,48 @@ PLATFORM = (
     "platform_assets.assets.customer_metrics",
     "platform_assets.demo",
 )
-_SCRIPT = "from platform_assets.cli.main import main; main()"
+# What ``dagster dev`` and the processes that it starts load.
+SERVERS = (
+    "dagster._cli.dev",
+    "dagster._cli.api",
+    "dagster._cli.code_server",
+    "dagster._daemon.cli",
+    "dagster_webserver.cli",
+)
+_SCRIPTS = {
+    "python": [],
+    "platform-assets": ["-c", "from platform_assets.cli.main import main; main()"],
+    "dbt": ["-c", "import sys; from dbt.cli.main import cli; sys.exit(cli())"],
+    "dagster": ["-c", "import sys; from dagster._cli import main; sys.exit(main())"],
+}
+MOST_FILES = 200
 _CLIENT = """\
 #!{python} -IS
 import array, json, os, signal, socket, sys
 arguments = {prefix!r} + sys.argv[1:]
 if not arguments or arguments[0] not in ("-m", "-c"):
     os.execv({python!r}, [{python!r}, *arguments])
+files = array.array("i")
+for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try:
+        if os.get_inheritable(number):
+            files.append(number)
+    except OSError:
+        pass  # it was the listing's own
 asked = json.dumps(
-    {{"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}}
+    {{
+        "arguments": arguments,
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "files": files.tolist(),
+        "group": os.getpgrp(),
+    }}
 ).encode()
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    files = array.array("i", [0, 1, 2])
+    # Whoever interrupts the group interrupts the command itself, and its end is waited for.
+    if os.getsid(0) == {session}:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     server.sendmsg(
         [len(asked).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)]
     )
@@ -91,11 +127,12 @@ def programs() -> Path:
 
 
 @cache
-def programs_of(root: Path, **environment: str) -> Path:
+def programs_of(root: Path, *ahead: str, **environment: str) -> Path:
     """Those of a server that has loaded the platform of one folder too.
 
     Args:
         root: The project that commands run; their ``PYTHONPATH`` begins with it.
+        ahead: Further modules to load, such as `SERVERS`.
         environment: What they have set that is looked at when it is loaded: the console's width.
     """
     kept = {
@@ -104,7 +141,7 @@ def programs_of(root: Path, **environment: str) -> Path:
         if not name.startswith(("PLATFORM_ASSETS_", "DAGSTER_"))
     }
     told = {**kept, **environment, "PYTHONPATH": str(root)}
-    return _started([str(programs() / "python")], PLATFORM, root, told)
+    return _started([str(programs() / "python")], [*PLATFORM, *ahead], root, told)
 
 
 def _started(
@@ -129,11 +166,13 @@ def _started(
     atexit.register(end)
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n", "the server of commands did not start"
-    for name, prefix in {"python": [], "platform-assets": ["-c", _SCRIPT]}.items():
+    for name, prefix in _SCRIPTS.items():
         program = folder / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(
-            _CLIENT.format(python=sys.executable, prefix=prefix, address=str(address))
+            _CLIENT.format(
+                python=sys.executable, prefix=prefix, address=str(address), session=os.getsid(0)
+            )
         )
         program.chmod(0o755)
     return folder / "bin"
@@ -160,7 +199,7 @@ def serve(address: str, ahead: Sequence[str]) -> NoReturn:  # pragma: no cover -
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                _attend(connection)
+                _attend(connection, Path(address).parent / "bin" / "python")
             connection.close()
             _reap()
     sys.exit()
@@ -175,10 +214,12 @@ def _reap() -> None:  # pragma: no cover -- runs in the server
         return
 
 
-def _attend(connection: socket.socket) -> NoReturn:  # pragma: no cover -- runs in the server
+def _attend(  # pragma: no cover -- runs in the server
+    connection: socket.socket, python: Path
+) -> NoReturn:
     """Have a child do the command, and answer how it ended."""
     files = array.array("i")
-    size, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_LEN(3 * files.itemsize))
+    size, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_LEN(MOST_FILES * files.itemsize))
     files.frombytes(ancillary[0][2])
     length, text = int.from_bytes(size, "big"), b""
     while len(text) < length:
@@ -186,7 +227,9 @@ def _attend(connection: socket.socket) -> NoReturn:  # pragma: no cover -- runs 
     child = os.fork()
     if child == 0:
         connection.close()
-        _do(json.loads(text), list(files))
+        _do(json.loads(text), list(files), python)
+    for file in files:
+        os.close(file)
     # Whoever asked says nothing more: it is there to be read once that process is gone.
     ready, _, _ = select.select([connection, os.pidfd_open(child)], [], [])
     if connection in ready:
@@ -197,11 +240,21 @@ def _attend(connection: socket.socket) -> NoReturn:  # pragma: no cover -- runs 
     os._exit(0)
 
 
-def _do(asked: dict[str, Any], files: list[int]) -> NoReturn:  # pragma: no cover -- in a child
+def _do(  # pragma: no cover -- runs in a child
+    asked: dict[str, Any], files: list[int], python: Path
+) -> NoReturn:
     """Be the command, as if it had been started in the first place."""
-    for number, file in enumerate(files):
+    # Out of the way of the numbers that they are to have.
+    moved = [fcntl.fcntl(file, fcntl.F_DUPFD, MOST_FILES) for file in files]
+    os.closerange(0, MOST_FILES)
+    for number, file in zip(asked["files"], moved, strict=True):
         os.dup2(file, number)
         os.close(file)
+    # A session of its own keeps others out of its groups.
+    with suppress(PermissionError, ProcessLookupError):
+        os.setpgid(0, asked["group"])
+    if sys.modules.keys() >= set(SERVERS):
+        sys.executable = str(python)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(asked["environment"])

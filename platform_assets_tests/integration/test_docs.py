@@ -20,6 +20,7 @@ import requests
 
 from platform_assets.cli.main import app
 from platform_assets.cli.reference import pages
+from platform_assets_tests.warm import SERVERS as DAGSTER
 from platform_assets_tests.warm import programs_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,10 +51,18 @@ def commands_of(page: Path) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
+def first_pages() -> dict[str, Path]:
+    """Every command once, with the page that has it first: the same words are the same command."""
+    found: dict[str, Path] = {}
+    for page in PAGES:
+        for command in commands_of(page):
+            found.setdefault(command, page.relative_to(ROOT))
+    return found
+
+
 DOCUMENTED = [
-    pytest.param(command, id=f"{page.relative_to(ROOT)}: {command}")
-    for page in PAGES
-    for command in commands_of(page)
+    pytest.param(command, id=f"{page}: {command}")
+    for command, page in first_pages().items()
     if command not in STARTED_ELSEWHERE and not command.startswith("make online-retail ")
 ]
 
@@ -95,8 +104,8 @@ def environment(clone: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def warm(clone: Path, environment: dict[str, str]) -> dict[str, str]:
-    """The environment of a command that ends by itself: nothing is loaded but once."""
-    programs = programs_of(clone)
+    """The environment of a command: nothing is loaded but once."""
+    programs = programs_of(clone, *DAGSTER)
     path = f"{programs}{os.pathsep}{environment['PATH']}"
     return {**environment, "PATH": path, "VENV": str(programs.parent)}
 
@@ -127,14 +136,12 @@ def test_make_demo_ends_well_and_every_row_adds_up(
 @pytest.mark.xdist_group("docs")
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("command", DOCUMENTED)
-def test_a_documented_command_works(
-    command: str, clone: Path, environment: dict[str, str], warm: dict[str, str]
-) -> None:
+def test_a_documented_command_works(command: str, clone: Path, warm: dict[str, str]) -> None:
     if command == "make demo":
         return  # the fixture ran it; its own test looks at the result
     served = [url for name, url in SERVERS.items() if f"{command} ".startswith(f"{name} ")]
     if served:
-        assert_it_comes_up(command, served[0], clone, environment)
+        assert_it_comes_up(command, served[0], clone, warm)
         return
     done = subprocess.run(
         ["bash", "-c", command],
@@ -159,7 +166,8 @@ def assert_it_comes_up(command: str, url: str, clone: Path, environment: dict[st
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        # A group of its own, which what is forked elsewhere can join: it is of the same session.
+        process_group=0,
     )
     try:
         assert answers(url)
@@ -170,15 +178,33 @@ def assert_it_comes_up(command: str, url: str, clone: Path, environment: dict[st
 
 
 def outlived(process: subprocess.Popen[bytes]) -> list[str]:
-    """What of a process group is still there long after Ctrl-C; it is killed."""
+    """What of a process group is still there long after Ctrl-C, by its command; it is killed."""
     deadline = time.monotonic() + STOP_SECONDS
     while (alive := members(process.pid)) and time.monotonic() < deadline:
         process.poll()
         time.sleep(0.2)
+    survivors = []
+    for each in alive:
+        # It may end while it is asked; once it is killed, it can no longer be.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            survivors.append(" ".join(each.cmdline()))
     if alive:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=STOP_SECONDS)
-    return [" ".join(each.cmdline()) for each in alive if each.is_running()]
+    return survivors
+
+
+def test_what_outlives_ctrl_c_is_told_by_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform_assets_tests.integration.test_docs.STOP_SECONDS", 1.0)
+    deaf = "trap '' INT; echo deaf; sleep 600; true"
+    process = subprocess.Popen(["sh", "-c", deaf], stdout=subprocess.PIPE, process_group=0)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"deaf\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert f"sh -c {deaf}" in outlived(process)
+        assert outlived(process) == []
 
 
 def members(group: int) -> list[psutil.Process]:

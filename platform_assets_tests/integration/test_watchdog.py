@@ -19,6 +19,7 @@ from platform_assets.alerts.signals import Kind, Signal
 from platform_assets.cli.main import app
 from platform_assets.cli.watchdog import Watchdog, ask_dagster, failure_url
 from platform_assets_tests.conftest import Installation
+from platform_assets_tests.warm import programs
 
 EVERY = timedelta(seconds=30)
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -123,6 +124,13 @@ def test_an_outside_that_does_not_answer_is_no_reason_to_stop(
     assert kennel.dog.go_round().ping_error == "ConnectionError"
 
 
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that asks Dagster does not wait for its import."""
+    monkeypatch.setattr(sys, "executable", str(programs() / "python"))
+
+
+@pytest.mark.usefixtures("warm")
 def test_what_dagster_says_of_its_daemons(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,10 +141,11 @@ def test_what_dagster_says_of_its_daemons(
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     assert ask_dagster().startswith("no daemon of Dagster has ever run")
-    monkeypatch.setattr("platform_assets.cli.watchdog.ASK_SECONDS", 0.05)
+    monkeypatch.setattr("platform_assets.cli.watchdog.ASK_SECONDS", 0.01)
     assert ask_dagster() == "Dagster's database did not answer within 0 s"
 
 
+@pytest.mark.usefixtures("warm")
 def test_the_command(installation: Installation, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/ping/fail").respond_with_data("")
     arguments = ["watchdog", "--once", "--ping-url", httpserver.url_for("/ping")]

@@ -25,7 +25,7 @@ from platform_assets.contracts.checks import SHORT_NAMES
 from platform_assets_tests.unit.contracts.support import broken, judge
 
 PROFILE = settings(
-    max_examples=150,
+    max_examples=75,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -215,7 +215,7 @@ def test_verdict_equals_pandera(
         assert rejected is bool(severe & set(names or []))
 
 
-@settings(PROFILE, max_examples=100)
+@settings(PROFILE, max_examples=50)
 @given(
     st.lists(
         st.tuples(

@@ -70,7 +70,7 @@ def test_business_comes_to_what_the_report_says(shop: Shop) -> None:
     assert_business(shop.truth, shop.counted)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**40),
     days=st.integers(1, 9),

@@ -75,7 +75,7 @@ def tables(draw: Any) -> dict[str, list[str | None]]:
     return table
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables())
 def test_a_proposal_accepts_its_sample(table: dict[str, list[str | None]]) -> None:
     with tempfile.TemporaryDirectory() as made:
