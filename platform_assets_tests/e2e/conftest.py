@@ -11,14 +11,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from pytest_httpserver import HTTPServer
 
 from platform_assets.datasets.orders import orders
 from platform_assets.demo import ShopReport, generate
 from platform_assets_tests.e2e.product import ROOT, Installation, Server, started, wait_until
+from platform_assets_tests.e2e.story import Story
 from platform_assets_tests.e2e.ui import SECONDS, Ui
 
 ASKED_DAYS, DEMO_DAYS, ORDERS_PER_DAY = 6, 60, 150
@@ -86,10 +88,23 @@ def shop(installation: Installation) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def server(installation: Installation, shop: Shop) -> Iterator[Server]:
+def story(installation: Installation, shop: Shop) -> Iterator[Story | None]:
+    """Visits that will be late, and a real server that is told; none where pictures are taken."""
+    del shop  # it takes long to fill, and the story's time runs
+    if TAKES_PICTURES:
+        yield None
+        return
+    with HTTPServer(host="127.0.0.1") as hook:
+        yield Story(installation.folder, hook)
+
+
+@pytest.fixture(scope="module")
+def server(installation: Installation, shop: Shop, story: Story | None) -> Iterator[Server]:
     """The started product."""
-    del shop  # the files and the first tables are there before anything looks at them
+    del shop  # all files and the first tables are there before anything looks at them
     with started(installation) as running:
+        if story is not None:
+            story.watched = max(story.deadline, datetime.now(UTC))
         yield running
 
 
