@@ -11,20 +11,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from pytest_httpserver import HTTPServer
 
 from platform_assets.datasets.orders import orders
 from platform_assets.demo import ShopReport, generate
 from platform_assets_tests.e2e.product import ROOT, Installation, Server, started, wait_until
+from platform_assets_tests.e2e.story import Story
 from platform_assets_tests.e2e.ui import SECONDS, Ui
 
 ASKED_DAYS, DEMO_DAYS, ORDERS_PER_DAY = 6, 60, 150
 RUN_SECONDS = 300.0
 PICTURES = ROOT / "docs" / "images"
 TAKES_PICTURES = os.environ.get("UPDATE_IMAGES") == "1"
+VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
 CHROMIUM = shutil.which("chromium")
 _ARGUMENTS = (
     "--no-sandbox",
@@ -85,10 +88,23 @@ def shop(installation: Installation) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def server(installation: Installation, shop: Shop) -> Iterator[Server]:
+def story(installation: Installation, shop: Shop) -> Iterator[Story | None]:
+    """Visits that will be late, and a real server that is told; none where pictures are taken."""
+    del shop  # it takes long to fill, and the story's time runs
+    if TAKES_PICTURES:
+        yield None
+        return
+    with HTTPServer(host="127.0.0.1") as hook:
+        yield Story(installation.folder, hook)
+
+
+@pytest.fixture(scope="module")
+def server(installation: Installation, shop: Shop, story: Story | None) -> Iterator[Server]:
     """The started product."""
-    del shop  # the files and the first tables are there before anything looks at them
+    del shop  # all files and the first tables are there before anything looks at them
     with started(installation) as running:
+        if story is not None:
+            story.watched = max(story.deadline, datetime.now(UTC))
         yield running
 
 
@@ -102,32 +118,44 @@ def browser() -> Iterator[Browser]:
         started_browser.close()
 
 
-@contextmanager
-def _new_user(browser: Browser, server: Server) -> Iterator[Ui]:
-    """The UI as somebody sees it who has never opened it: the page remembers what was unfolded."""
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """One tab for all tests: to load and compile the UI anew is most of what a page costs."""
     if TAKES_PICTURES:
         PICTURES.mkdir(parents=True, exist_ok=True)
-    page = browser.new_page(
-        viewport={"width": 1400, "height": 900}, locale="en-GB", timezone_id="UTC"
-    )
+    page = browser.new_page(viewport=VIEWPORT, locale="en-GB", timezone_id="UTC")
     page.set_default_timeout(60 * SECONDS)
+    yield page
+    page.context.close()
+
+
+@contextmanager
+def _new_user(tab: Page, server: Server) -> Iterator[Ui]:
+    """The UI as somebody sees it who has never opened it: what pages remember is forgotten."""
+    tab.set_viewport_size(VIEWPORT)
+    # A page of the same origin that is not the UI: nothing is written again at once.
+    tab.goto(f"{server.url}/server_info")
+    tab.evaluate("sessionStorage.clear()")
+    remembered = {"origin": server.url, "storageTypes": "cookies,indexeddb,local_storage"}
+    tab.context.new_cdp_session(tab).send("Storage.clearDataForOrigin", remembered)
     try:
-        yield Ui(page, server.url, PICTURES if TAKES_PICTURES else None)
+        yield Ui(tab, server.url, PICTURES if TAKES_PICTURES else None)
     finally:
-        page.context.close()
+        # Left open, a page goes on asking the server for news.
+        tab.goto("about:blank")
 
 
 @pytest.fixture
-def ui(server: Server, browser: Browser) -> Iterator[Ui]:
-    """The UI in a fresh tab."""
-    with _new_user(browser, server) as fresh:
+def ui(server: Server, tab: Page) -> Iterator[Ui]:
+    """The UI for a new user."""
+    with _new_user(tab, server) as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="module")
-def filled(browser: Browser, server: Server, shop: Shop) -> Shop:
+def filled(tab: Page, server: Server, shop: Shop) -> Shop:
     """The shop after its orders, and all that follows from them, were materialized in the UI."""
-    with _new_user(browser, server) as ui:
+    with _new_user(tab, server) as ui:
         backfill = ui.materialize('key:"raw/orders"+', shop.asked)
 
     def is_done() -> bool:

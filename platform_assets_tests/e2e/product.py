@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS = 300.0
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 _COMMAND = [sys.executable, "-c", "from platform_assets.cli.main import main; main()"]
 
 

@@ -1,17 +1,27 @@
-"""What a new user does first, done in a real browser against the really started product."""
+"""What a new user does first, done in a real browser against the really started product.
+
+Meanwhile data goes late there: it is seen and told everywhere, comes, and is over everywhere. Only
+the product does that: its sensors look, decide, send and load, at default intervals.
+"""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
 
 from platform_assets_tests.e2e.conftest import RUN_SECONDS, Shop
-from platform_assets_tests.e2e.product import wait_until
+from platform_assets_tests.e2e.product import Installation, Server, wait_until
+from platform_assets_tests.e2e.story import Story
 from platform_assets_tests.e2e.ui import GREEN, RED, Ui
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 RULE = "status__isin"
+# What the product promises: from a failure to its message, at default intervals.
+TOLD = timedelta(seconds=120)
+LOADED_SECONDS = 240.0
 
 
 def _reachable(edges: set[tuple[str, str]], start: str) -> set[str]:
@@ -131,3 +141,48 @@ def test_graph_shows_what_failed(ui: Ui, filled: Shop) -> None:
     ui.picture("asset-graph")
     ui.open_asset("cleaned/orders", "lineage")
     expect(ui.page.get_by_text("(1 failed)").first).to_be_visible()
+
+
+def _status(installation: Installation, ui: Ui) -> str:
+    """How the status page shows the visits, made anew."""
+    page = installation.folder / "status.html"
+    installation.command("report", "--out", str(page))
+    ui.page.goto(page.as_uri())
+    row = ui.page.locator("#health tr", has=ui.page.get_by_text("visits", exact=True)).first
+    return row.locator(".state").inner_text().strip().lower()
+
+
+def _expect_freshness(ui: Ui, state: str) -> None:
+    ui.open_asset("cleaned/visits", "checks", checkDetail="freshness")
+    expect(ui.check("freshness")).to_contain_text(state)
+
+
+def test_late_data_is_seen_and_told_until_it_comes(
+    installation: Installation, story: Story | None, server: Server, ui: Ui
+) -> None:
+    if story is None:
+        pytest.skip("pictures show the shop and nothing else")
+    latest = story.watched + TOLD
+    left = (latest - datetime.now(UTC)).total_seconds()
+    wait_until("the alert of late visits", lambda: bool(story.told), left)
+    assert story.heard[0] >= story.deadline, "nobody is told before the deadline"
+    assert story.heard[0] <= latest, "it was told too late"
+    (first,) = story.told
+    assert first["title"].startswith("ERROR")
+    assert "cleaned/visits" in first["text"], "what is late"
+    assert str(story.day) in first["text"], "which partition"
+    assert "team:web" in first["text"], "whose it is"
+    ui.page.goto(f"{server.url}/locations/platform_assets/sensors/freshness")
+    expect(ui.page.get_by_text("0 runs requested").first).to_be_visible()
+    _expect_freshness(ui, "Failed")
+    assert _status(installation, ui) == "late"
+
+    story.deliver()
+    wait_until(
+        "the message that visits are there",
+        lambda: any(title.startswith("OVER") for title in story.titles()),
+        LOADED_SECONDS,
+    )
+    _expect_freshness(ui, "Succeeded")
+    assert _status(installation, ui) == "ok"
+    assert len(story.told) == 2, "one message when it began, one when it was over"
