@@ -184,6 +184,19 @@ class Prepared:
             yield Site(lake, to / "delivered", self.runs)
 
 
+@pytest.fixture(scope="module")
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """A site that the module's ``prepare`` was done to, once for all of its tests."""
+    return Prepared.by(request.module.prepare, tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def copied(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
+    """A copy of what the module prepares, for one test."""
+    with prepared.copy(tmp_path) as site:
+        yield site
+
+
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance on files, as a real one: runs, events and statuses are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from platform_assets.warehouse.ledger import Status
 from platform_assets.warehouse.quarantine import RowStatus
 from platform_assets.warehouse.quarantine_export import ID, MASK, export
 from platform_assets.warehouse.quarantine_work import Picked
-from platform_assets_tests.conftest import Prepared
 from platform_assets_tests.support import D1, D2, HEADER, Site, row, text, things
 
 BAD = row("bad", quantity=-1)
@@ -34,23 +33,17 @@ ALL_BAD = things(max_bad_share=1.0)
 COLUMNS = set(HEADER.split(","))
 
 
-def deliver(site: Site, dataset: Dataset = ALL_BAD) -> None:
+def prepare(site: Site, dataset: Dataset = ALL_BAD) -> None:
+    """Two days with bad rows, cleaned."""
     site.deliver(D1, text(row("good"), BAD, WORSE))
     site.deliver(D2, text(BAD))
     site.run(dataset, [D1, D2])
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Two days with bad rows, cleaned."""
-    return Prepared.by(deliver, tmp_path_factory.mktemp("prepared"))
-
-
 @pytest.fixture
-def delivered(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
-    """A copy of those."""
-    with prepared.copy(tmp_path) as site:
-        yield site
+def delivered(copied: Site) -> Site:
+    """Two days with bad rows, cleaned."""
+    return copied
 
 
 def ids(site: Site) -> dict[tuple[str, str], str]:
@@ -296,7 +289,7 @@ def test_a_stopped_partition_is_published_once_its_rows_are_corrected(
     site: Site, tmp_path: Path
 ) -> None:
     dataset = things(max_bad_share=0.4)
-    deliver(site, dataset)
+    prepare(site, dataset)
     assert statuses(site)[D1, "bad"] == "blocked"
     path = edited(tmp_path / "rows.csv", {ID: ids(site)[D1, "bad"], "quantity": "1"})
     entry = run(site, take(site, path, dataset), dataset).entries[D1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,23 +28,18 @@ from platform_assets.warehouse.ledger import Status
 from platform_assets.warehouse.quarantine_work import Picked
 from platform_assets.warehouse.snapshots import Asked
 from platform_assets.warehouse.tally import RowChanges
-from platform_assets_tests.conftest import Prepared, lake_in
+from platform_assets_tests.conftest import lake_in
 from platform_assets_tests.faults.processes import KILLED, PATIENCE_SECONDS, worker
 from platform_assets_tests.rolled import LOOSE, back, published_wrong, rolled
 from platform_assets_tests.support import D1, D2, Site, Thing, row, text, things
 
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """A day that was published right and then wrong, and another one."""
-    return Prepared.by(published_wrong, tmp_path_factory.mktemp("prepared"))
+prepare = published_wrong
 
 
 @pytest.fixture
-def wrong(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
-    """A copy of that."""
-    with prepared.copy(tmp_path) as site:
-        yield site
+def wrong(copied: Site) -> Site:
+    """A day that was published right and then wrong, and another one."""
+    return copied
 
 
 def test_an_earlier_publish_stands_again_and_adds_up(wrong: Site) -> None:

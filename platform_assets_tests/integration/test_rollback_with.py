@@ -25,7 +25,6 @@ from platform_assets.warehouse.lake import (
 from platform_assets.warehouse.ledger import LedgerEntry, Status
 from platform_assets.warehouse.snapshots import Asked
 from platform_assets.warehouse.tally import RowChanges
-from platform_assets_tests.conftest import Prepared
 from platform_assets_tests.history_shop import periods
 from platform_assets_tests.history_shop import shops as history_shops
 from platform_assets_tests.rolled import LOOSE, back, published_wrong
@@ -34,18 +33,13 @@ from platform_assets_tests.source_tables import row as sale
 from platform_assets_tests.support import D1, D2, Site
 from platform_assets_tests.table_shop import Shop
 
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """A day that was published right and then wrong, and another one."""
-    return Prepared.by(published_wrong, tmp_path_factory.mktemp("prepared"))
+prepare = published_wrong
 
 
 @pytest.fixture
-def wrong(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
-    """A copy of that."""
-    with prepared.copy(tmp_path) as site:
-        yield site
+def wrong(copied: Site) -> Site:
+    """A day that was published right and then wrong, and another one."""
+    return copied
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,7 +24,7 @@ from platform_assets.quality.profile import QUANTILES
 from platform_assets.resources import FolderResource
 from platform_assets.sources.files import CsvFiles
 from platform_assets.warehouse.ledger import Status
-from platform_assets_tests.conftest import Installation, Prepared
+from platform_assets_tests.conftest import Installation
 from platform_assets_tests.support import Site
 
 START = date(2025, 3, 3)
@@ -79,26 +77,20 @@ def a_day(day: int, rows: int = ROWS, *, times: float = 1.0) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepare(site: Site) -> None:
     """Days of sales that were published, of which none is odd."""
-
-    def publish(site: Site) -> None:
-        days = [key(day) for day in range(HISTORY)]
-        for day in range(HISTORY):
-            site.deliver(key(day), a_day(day), "sales")
-        _, report = site.run(sales(), days)
-        assert not report.failed
-        assert findings.find(site.lake) == []
-
-    return Prepared.by(publish, tmp_path_factory.mktemp("prepared"))
+    days = [key(day) for day in range(HISTORY)]
+    for day in range(HISTORY):
+        site.deliver(key(day), a_day(day), "sales")
+    _, report = site.run(sales(), days)
+    assert not report.failed
+    assert findings.find(site.lake) == []
 
 
 @pytest.fixture
-def with_history(prepared: Prepared, tmp_path: Path) -> Iterator[Site]:
-    """A copy of those."""
-    with prepared.copy(tmp_path) as site:
-        yield site
+def with_history(copied: Site) -> Site:
+    """Days of sales that were published, of which none is odd."""
+    return copied
 
 
 def test_a_profile_is_what_pandas_says(with_history: Site) -> None:
